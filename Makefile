@@ -1,0 +1,66 @@
+# Everything a developer or user does, by name. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLE := data/sample_feed
+
+.DEFAULT_GOAL := help
+.PHONY: help run ui test lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
+	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
+	@set -a; . ./$(SAMPLE)/feed.env; set +a; $(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest
+
+# Over the sample feed once there is one; over any other with MTA_FEED_URL set.
+ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000
+	@if [ -z "$$MTA_FEED_URL" ] && [ -f $(SAMPLE)/feed.env ]; then set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
+	exec $(BIN)/mta-pipeline ui
+
+test: $(VENV)/dev.stamp ## the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/dev.stamp ## format, style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## put the code into its format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
+	@$(BIN)/python -m bench.ingest $(BENCH)
+
+lock: $(VENV)/dev.stamp ## choose newer dependencies, within pyproject.toml's bounds
+	@$(BIN)/pip install --quiet uv
+	@for lock in "requirements.lock --extra build" "requirements-dev.lock --extra build --extra dev"; do \
+	  $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate --output-file $$lock || exit 1; \
+	done
+
+clean: ## remove the environment, the data, and Dagster's record of runs
+	rm -rf $(VENV) data .dagster_home bench/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made once, from the lock alone; afterwards no network is needed.
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/run.stamp: $(VENV)/python.stamp requirements.lock pyproject.toml
+	@echo "installing what requirements.lock pins"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
+	@echo "installing what requirements-dev.lock pins"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@

@@ -1,0 +1,169 @@
+"""`mta-pipeline backfill`: runs the ingest job in this process, and shows what came of each week.
+
+All that is shown is read from the events that Dagster records, so that the table and the UI can
+never say different things.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import click
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from mta_pipeline.cli.progress import WeekProgress
+from mta_pipeline.domain.lake import store_at
+from mta_pipeline.domain.settings import Settings
+from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
+from mta_pipeline.orchestration.checks import LAKE_OBJECT
+from mta_pipeline.orchestration.dagster_edges import range_tags
+from mta_pipeline.orchestration.definitions import defs
+from mta_pipeline.orchestration.jobs import INGEST_JOB
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class WeekResult:
+    """What the events of a run said of one week."""
+
+    week: Week
+    object_metadata: dict[str, object] | None = None
+    checks: int = 0
+    warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether its object is in the lake, every blocking check passed."""
+        return self.object_metadata is not None and not self.failures
+
+
+def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per_run: int | None) -> bool:
+    """Backfill `weeks`; tells whether all are good."""
+    store = store_at(settings.lake_url)
+    wanted = [week for week in weeks if not (only_missing and store.exists(week.object_name))]
+    if len(wanted) < len(weeks):
+        click.echo(f"{len(weeks) - len(wanted)} of {len(weeks)} weeks are in the lake already", err=True)
+    if not wanted:
+        return True
+    results = {week: WeekResult(week) for week in wanted}
+    with dg.DagsterInstance.get() as instance, WeekProgress("backfill", len(wanted)) as progress:
+        for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
+            _run_batch(batch, instance, results, progress)
+    _show(list(results.values()))
+    return all(result.good for result in results.values())
+
+
+def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:
+    """Split weeks in order into runs: unbroken, because a Dagster run takes a range of partitions."""
+    batch: list[Week] = []
+    for week in weeks:
+        if batch and (len(batch) == most or week != batch[-1].shifted(1)):
+            yield batch
+            batch = []
+        batch.append(week)
+    if batch:
+        yield batch
+
+
+def _run_batch(
+    batch: Sequence[Week], instance: dg.DagsterInstance, results: dict[Week, WeekResult], progress: WeekProgress
+) -> None:
+    """One run of the job; its events fill `results` as they happen."""
+
+    def hear(entry: dg.EventLogEntry) -> None:
+        if entry.dagster_event:
+            _take(entry.dagster_event, results, progress)
+
+    run_id = str(uuid.uuid4())
+    instance.add_event_listener(run_id, hear)
+    outcome = defs.resolve_job_def(INGEST_JOB.name).execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        run_config=QUIET,
+        tags=range_tags(batch[0].key, batch[-1].key),
+        raise_on_error=False,
+    )
+    for week in batch:
+        result = results[week]
+        if not result.good and not result.failures:
+            result.failures.append(f"Week {week}: {_run_failure(outcome)}")
+            progress.advance(failed=True)
+
+
+def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress) -> None:
+    """Add what an event says to its week's result, and count the week when that decides it."""
+    if event.is_step_materialization and event.asset_key == LAKE_OBJECT and event.partition:
+        metadata = event.step_materialization_data.materialization.metadata
+        results[Week.parse(event.partition)].object_metadata = {name: value.value for name, value in metadata.items()}
+        progress.advance()
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        evaluation = event.asset_check_evaluation_data
+        result = results[Week.parse(evaluation.partition or "")]
+        result.checks += 1
+        if not evaluation.passed and evaluation.blocking:
+            if not result.failures:
+                progress.advance(failed=True)
+            result.failures.append(evaluation.description or evaluation.check_name)
+        elif not evaluation.passed:
+            result.warnings.append(evaluation.description or evaluation.check_name)
+
+
+def _run_failure(outcome: dg.ExecuteInProcessResult) -> str:
+    """Why a run ended without a word on a week: the first error it recorded."""
+    for event in outcome.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            return f"the run broke off: {event.step_failure_data.error.message.strip()}"
+        if event.is_run_failure:
+            return f"the run broke off: {event.message}"
+    return "the run ended without a result for it"
+
+
+def _show(results: Sequence[WeekResult]) -> None:
+    """The table, then a line for each week that failed or has a warning."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width: lines stay whole, so that they can be searched
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("week", "file", "rows", "size", "compressed", "checks", "object"):
+        number = name in ("rows", "size", "compressed")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name != "object", overflow="fold")
+    for result in results:
+        table.add_row(*_row(result))
+    console.print(table)
+    good = sum(result.good for result in results)
+    console.print(f"{good} of {len(results)} weeks are good", highlight=False)
+    for result in results:
+        for text in result.failures:
+            click.secho(f"FAILED  {text}", fg="red", err=True)
+        for text in result.warnings:
+            click.secho(f"WARNING {text}", fg="yellow", err=True)
+
+
+def _row(result: WeekResult) -> tuple[str, ...]:
+    week, metadata = result.week, result.object_metadata
+    if metadata is None:
+        failed = len(result.failures)
+        return (week.key, week.file_name, "", "", "", f"[red]{failed} failed[/red]", "not published")
+    checks = f"{result.checks} passed"
+    if result.warnings:
+        checks = f"[yellow]{result.checks - len(result.warnings)} passed, {len(result.warnings)} warned[/yellow]"
+    return (
+        week.key,
+        week.file_name,
+        f"{metadata['rows']:,}",
+        _megabytes(metadata["bytes"]),
+        _megabytes(metadata["compressed bytes"]),
+        checks,
+        str(metadata["dagster/uri"]),
+    )
+
+
+def _megabytes(size: object) -> str:
+    return f"{float(str(size)) / 1e6:.2f} MB"

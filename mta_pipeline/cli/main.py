@@ -1,0 +1,150 @@
+"""`mta-pipeline`: arguments, exit codes, and nothing else.
+
+Dagster takes a second to import, so each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from mta_pipeline import __version__
+from mta_pipeline.cli.home import ensure_dagster_home
+from mta_pipeline.domain.errors import Finding, PipelineError, WeekError
+from mta_pipeline.domain.settings import PROJECT, Settings
+from mta_pipeline.domain.weeks import Week
+
+SOME_FAILED, WRONG_ARGUMENT = 1, 2
+
+
+class Commands(click.Group):
+    """A group whose commands end with a sentence, not a traceback, where the fault is the user's."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what the pipeline raises on purpose becomes its message."""
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """New York's weekly subway turnstile files, brought into a data lake.
+
+    A WEEK is given by its first day, a Saturday such as 2024-01-06, by any other day inside it, or
+    as "latest". Settings are environment variables (MTA_FEED_URL, MTA_LAKE_URL, …), see the README.
+    """
+
+
+@main.command()
+@click.argument("first", metavar="FIRST")
+@click.argument("last", metavar="[LAST]", required=False)
+@click.option("--only-missing", is_flag=True, help="Skip weeks whose object is in the lake already.")
+@click.option("--weeks-per-run", type=click.IntRange(min=1), help="Weeks in one Dagster run. [default: 52]")
+def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None) -> None:
+    """Fetch, audit and publish the weeks from FIRST to LAST (default: FIRST alone).
+
+    Exit code: 0 when all weeks are good, 1 when some failed, 2 for a wrong argument.
+    """
+    settings = Settings.from_environment()
+    weeks = _weeks(settings, first, last or first)
+    ensure_dagster_home()
+    from mta_pipeline.cli.backfill import run
+
+    sys.exit(0 if run(weeks, settings, only_missing, weeks_per_run) else SOME_FAILED)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def weeks(as_json: bool) -> None:
+    """Show which weeks are in the lake, failed or missing, as a calendar."""
+    settings = Settings.from_environment()
+    ensure_dagster_home()
+    from mta_pipeline.cli.calendar import show
+
+    show(settings, list(Week.between(settings.first_week, _last(settings))), as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--weeks", "number", type=click.IntRange(min=1), default=8, show_default=True, help="How many.")
+@click.option("--last", default="latest", metavar="WEEK", show_default=True, help="The last of them.")
+@click.option("--rows", type=click.IntRange(200, 300_000), default=25_000, show_default=True, help="About, a week.")
+def sample(folder: Path, number: int, last: str, rows: int) -> None:
+    """Write a made-up feed to FOLDER, with the settings to use it in FOLDER/feed.env."""
+    from mta_pipeline.cli.progress import counted
+    from mta_pipeline.domain.sample import write_feed
+
+    newest = _week(Settings.from_environment(), last)
+    span = list(Week.between(newest.shifted(1 - number), newest))
+    for _ in counted(write_feed(folder, span, rows), "writing sample weeks", len(span)):
+        pass
+    click.echo(
+        f"{len(span)} weeks of about {rows:,} rows in {folder}; to use them: set -a; . {folder}/feed.env; set +a"
+    )
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="On 127.0.0.1.")
+def ui(port: int) -> None:
+    """Start the Dagster UI and daemon on the instance that `backfill` records into."""
+    # From its home, because Dagster warns of any other dagster.yaml that it sees.
+    os.chdir(ensure_dagster_home())
+    # The warning that `dagster dev` has a successor for projects of another shape is no news to a user.
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    os.execv(dagster, [dagster, "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+
+
+def _weeks(settings: Settings, first: str, last: str) -> list[Week]:
+    """The weeks from one argument to the other. Raises `WeekError` for those that do not exist."""
+    begin, end = _week(settings, first), _week(settings, last)
+    if end < begin:
+        raise _wrong(f"LAST, {end.key}", "a week before FIRST", f"{begin.key} or a later one", "Swap the two.")
+    oldest, newest = settings.first_week, _last(settings)
+    if begin < oldest:
+        raise _wrong(
+            f"week {begin.key}",
+            "a week before the first one",
+            f"{oldest.key} or a later one",
+            "The history begins there (MTA_FIRST_WEEK).",
+        )
+    if settings.last_week and end > settings.last_week:
+        raise _wrong(
+            f"week {end.key}",
+            "a week after the last one wanted",
+            f"{newest.key} or an earlier one",
+            "The history ends there (MTA_LAST_WEEK).",
+        )
+    if end > newest:
+        raise _wrong(
+            f"week {end.key}",
+            f"a week whose file is due on {end.release_date:%A}, {end.release_date.isoformat()}",
+            f"{newest.key} or an earlier one",
+            "Wait until it is published.",
+        )
+    return list(Week.between(begin, end))
+
+
+def _week(settings: Settings, text: str) -> Week:
+    return _last(settings) if text == "latest" else Week.parse(text)
+
+
+def _last(settings: Settings) -> Week:
+    """The newest week that is published and wanted."""
+    newest = Week.newest_published(datetime.now(timezone.utc))
+    return min(newest, settings.last_week) if settings.last_week else newest
+
+
+def _wrong(where: str, found: str, expected: str, remedy: str) -> WeekError:
+    return WeekError(Finding(where=where, found=found, expected=expected, remedy=remedy))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""All settings, read from the environment in this one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mta_pipeline.domain.errors import Finding, SettingsError, WeekError
+from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
+
+MTA_FEED = "http://web.mta.info/developers/data/nyct/turnstile"
+
+
+def _project() -> Path:
+    """The clone this code runs from, else (installed as a package) the current folder."""
+    clone = Path(__file__).resolve().parents[2]
+    return clone if (clone / "workspace.yaml").is_file() else Path.cwd()
+
+
+PROJECT = _project()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the data comes from, where it goes, and which weeks there are."""
+
+    feed_url: str
+    feed_scale: float
+    lake_url: str
+    staging_dir: Path
+    first_week: Week
+    last_week: Week | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings of `environment` (default: the process's), blank meaning unset.
+
+        Relative folders are relative to the project. Raises `SettingsError`, naming the variable.
+        """
+        given = {
+            name: value.strip()
+            for name, value in (os.environ if environment is None else environment).items()
+            if name.startswith("MTA_") and value.strip()
+        }
+        first = _week(given, "MTA_FIRST_WEEK") or FIRST_PUBLISHED
+        last = _week(given, "MTA_LAST_WEEK")
+        if last and last < first:
+            raise _wrong("MTA_LAST_WEEK", last.key, f"no week before MTA_FIRST_WEEK, {first.key}")
+        return cls(
+            feed_url=_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
+            feed_scale=_scale(given.get("MTA_FEED_SCALE", "1")),
+            lake_url=_lake_url(given.get("MTA_LAKE_URL", "data/lake")),
+            staging_dir=_folder(given.get("MTA_STAGING_DIR", "data/staging")),
+            first_week=first,
+            last_week=last,
+        )
+
+
+def _folder(text: str) -> Path:
+    return PROJECT / Path(text).expanduser()
+
+
+def _feed_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https", "file") or not (url.netloc or url.path.strip("/")):
+        raise _wrong("MTA_FEED_URL", text, "an address that starts with http://, https:// or file:///")
+    return text.rstrip("/")
+
+
+def _lake_url(text: str) -> str:
+    """An absolute folder, or the URL of an object store as it was given."""
+    if "://" not in text:
+        return str(_folder(text))
+    if not text.startswith("gs://"):
+        raise _wrong("MTA_LAKE_URL", text, "a folder, or gs://bucket[/prefix]")
+    return text.rstrip("/")
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= 10:
+        raise _wrong("MTA_FEED_SCALE", text, "a number above 0: 1 for the MTA's files, 0.02 for samples of 5,000 rows")
+    return scale
+
+
+def _week(given: Mapping[str, str], variable: str) -> Week | None:
+    try:
+        return Week.parse(given[variable]) if variable in given else None
+    except WeekError as fault:
+        raise _wrong(variable, given[variable], fault.finding.expected) from fault
+
+
+def _wrong(variable: str, found: str, expected: str) -> SettingsError:
+    remedy = f"Correct {variable}, or unset it for its default."
+    return SettingsError(Finding(where=variable, found=repr(found), expected=expected, remedy=remedy))

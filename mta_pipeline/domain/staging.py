@@ -1,0 +1,114 @@
+"""Staging: the local folder in which a raw file waits, and is looked at, before it counts.
+
+A file arrives under `<name>.part`, takes its published name when it has passed its audit, and
+moves to `rejected/` when it has not. One process at a time works on a week. What is older than
+`KEEP_DAYS`, or over `KEEP_BYTES`, is swept: the lake has the bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_pipeline.domain.errors import StagingError, disk_errors_as
+from mta_pipeline.domain.files import locked
+from mta_pipeline.domain.weeks import Week
+
+KEEP_DAYS = 14
+KEEP_BYTES = 4 << 30  # 120 full weeks: a backfill of the whole history stays on a laptop's disk
+A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class StagedWeek:
+    """One week's places in staging, claimed by this process."""
+
+    folder: Path
+    week: Week
+
+    @property
+    def raw(self) -> Path:
+        """The audited file under its published name; exists only if it was accepted."""
+        return self.folder / self.week.file_name
+
+    @property
+    def incoming(self) -> Path:
+        """Where the file is written while it arrives and is audited."""
+        return self.folder / f"{self.week.file_name}.part"
+
+    @property
+    def compressed(self) -> Path:
+        """Where the object is prepared; gone when the claim ends."""
+        return self.folder / f"{self.week.file_name}.gz.part"
+
+    @property
+    def rejected(self) -> Path:
+        """Where a file that failed its audit is kept for people."""
+        return self.folder / "rejected" / self.week.file_name
+
+    def accept(self) -> None:
+        """Give the incoming file its published name."""
+        with self._errors():
+            self.incoming.replace(self.raw)
+            self.rejected.unlink(missing_ok=True)
+
+    def reject(self, file: Path) -> None:
+        """Put `file` (the incoming or the staged one) aside, where a person can look at it."""
+        with self._errors():
+            self.rejected.parent.mkdir(exist_ok=True)
+            file.replace(self.rejected)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR", self.week):
+            yield
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The staging folder."""
+
+    folder: Path
+
+    @contextmanager
+    def claim(self, week: Week) -> Iterator[StagedWeek]:
+        """One week's places, ours alone; waits for another process that is at this week.
+
+        At the end nothing half-done is left. Raises `StagingError` where the folder cannot be used.
+        """
+        staged = StagedWeek(self.folder, week)
+        with ExitStack() as stack:
+            with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR", week):
+                stack.enter_context(locked(self._lock(week.file_name)))
+            stack.callback(staged.incoming.unlink, missing_ok=True)
+            stack.callback(staged.compressed.unlink, missing_ok=True)
+            yield staged
+
+    def sweep(self, now: float | None = None) -> list[Path]:
+        """Remove what is too old or too much, the oldest first, but for weeks being worked on.
+
+        Half-done files of killed runs go after a day. Returns what was removed.
+        """
+        now = time.time() if now is None else now
+        with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
+            files = [(path.stat(), path) for path in self.folder.glob("turnstile_*")]
+            files += [(path.stat(), path) for path in self.folder.glob("rejected/turnstile_*")]
+            files.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
+            removed: list[Path] = []
+            kept = 0
+            for stat, path in files:
+                days = 1 if path.suffix == ".part" else KEEP_DAYS
+                kept += stat.st_size
+                if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
+                    with locked(self._lock(path.name), wait=False) as ours:
+                        if ours:
+                            path.unlink(missing_ok=True)
+                            removed.append(path)
+            return removed
+
+    def _lock(self, name: str) -> Path:
+        """The lock of the week that the file `name` (or its `.part`) belongs to."""
+        return self.folder / ".locks" / name.split(".", maxsplit=1)[0]

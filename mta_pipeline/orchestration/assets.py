@@ -1,0 +1,92 @@
+"""The assets, and the step that materializes them: any number of weeks in a run, each standing alone.
+
+`ingest` is the heart of the project. A good week becomes materializations with their checks; a week
+that fails becomes its failed checks and no materialization, so that it alone is red; and only when
+all weeks are through does the step itself fail, saying which weeks and why.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mta_pipeline.domain.errors import Finding
+from mta_pipeline.domain.ingest import Ingest
+from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
+from mta_pipeline.orchestration.dagster_edges import kept_open, known_previews
+from mta_pipeline.orchestration.events import Event, column_schema, events_of, failure_of
+from mta_pipeline.orchestration.io_managers import LakeIOManager
+from mta_pipeline.orchestration.partitions import WEEKS
+from mta_pipeline.orchestration.resources import FeedResource, StagingResource
+
+#: Weeks in one run of a backfill. A run costs some seconds to start, a week a quarter of one.
+WEEKS_PER_RUN = 52
+OWNERS = ["team:data-engineering"]
+
+TURNSTILE_FEED = dg.AssetSpec(
+    "turnstile_feed",
+    description="The weekly files as the MTA publishes them, each on the Saturday after its week (`MTA_FEED_URL`).",
+    group_name="feed",
+    kinds={"csv"},
+    owners=OWNERS,
+)
+
+ASSETS = [
+    dg.AssetSpec(
+        RAW_CSV,
+        deps=[TURNSTILE_FEED.key],
+        description=(
+            "A week's turnstile readings, byte for byte as published, audited, in the staging folder.\n\n"
+            "ENTRIES and EXITS are cumulative registers of each turnstile: riders are the differences of "
+            "consecutive readings. Entries leave out OMNY taps."
+        ),
+        group_name="staging",
+        kinds={"csv", "file"},
+        owners=OWNERS,
+        metadata={"dagster/column_schema": column_schema()},
+        skippable=True,
+    ),
+    dg.AssetSpec(
+        LAKE_OBJECT,
+        deps=[RAW_CSV],
+        description=(
+            "The same bytes as `raw_csv`, gzipped, one object a week: `turnstile/turnstile_YYMMDD.csv.gz`, "
+            "named after the Saturday of release.\n\nAn object appears whole or not at all, only after "
+            "its audit, and the same bytes always give the same object."
+        ),
+        group_name="lake",
+        kinds={"csv", "gzip"},
+        owners=OWNERS,
+        metadata={"dagster/column_schema": column_schema()},
+        skippable=True,
+    ).with_io_manager_key("lake"),
+]
+
+with known_previews():
+
+    @dg.multi_asset(
+        specs=ASSETS,
+        check_specs=CHECK_SPECS,
+        partitions_def=WEEKS,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(WEEKS_PER_RUN),
+    )
+    def ingest(
+        context: dg.AssetExecutionContext,
+        feed: FeedResource,
+        staging: StagingResource,
+        lake: dg.ResourceParam[LakeIOManager],
+    ) -> Iterator[Event]:
+        """Bring weeks from the feed through audit and staging into the lake."""
+        way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale)
+        way.staging.sweep()
+        weeks = [Week.parse(key) for key in context.partition_keys]
+        failed: dict[Week, list[Finding]] = {}
+        fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
+        with kept_open(context.instance, context.run.run_id):
+            for outcome in way.weeks(weeks, fetch, publish):
+                yield from events_of(outcome, context)
+                if outcome.failures:
+                    failed[outcome.week] = outcome.failures
+        if failed:
+            raise failure_of(failed, len(weeks))

@@ -1,0 +1,39 @@
+"""All definitions together: what workspace.yaml names and Dagster loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from mta_pipeline.domain.settings import Settings
+from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
+from mta_pipeline.orchestration.io_managers import LakeIOManager
+from mta_pipeline.orchestration.jobs import INGEST_JOB
+from mta_pipeline.orchestration.partitions import SETTINGS
+from mta_pipeline.orchestration.resources import FeedResource, StagingResource
+from mta_pipeline.orchestration.schedules import weekly_ingest
+
+
+def build_resources(settings: Settings) -> dict[str, object]:
+    """The resources that `settings` ask for, by name."""
+    return {
+        "feed": FeedResource(url=settings.feed_url, scale=settings.feed_scale),
+        "staging": StagingResource(folder=str(settings.staging_dir)),
+        "lake": LakeIOManager(url=settings.lake_url),
+    }
+
+
+def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
+    """The project's definitions over any resources, such as a test's."""
+    return dg.Definitions(
+        assets=[TURNSTILE_FEED, ingest],
+        jobs=[INGEST_JOB],
+        schedules=[weekly_ingest],
+        resources=resources,
+        # The step has its own threads; a process a step would cost seconds and gain nothing.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(build_resources(SETTINGS))

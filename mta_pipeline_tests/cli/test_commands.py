@@ -1,0 +1,227 @@
+"""What `mta-pipeline` promises: exit codes, sentences, the table, the calendar."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from mta_pipeline.cli.backfill import batches
+from mta_pipeline.domain.weeks import Week
+from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
+
+PROJECT = Path(__file__).resolve().parents[2]
+MTA_PIPELINE = [sys.executable, "-m", "mta_pipeline.cli.main"]
+NEWEST_PUBLISHED = Week.newest_published(datetime.now(timezone.utc))
+
+
+@dataclass
+class Terminal:
+    """A user's shell: settings, and a command to type."""
+
+    folder: Path
+    settings: dict[str, str]
+
+    def run(
+        self, *arguments: str, expect: int = 0, settings: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*MTA_PIPELINE, *arguments],
+            cwd=PROJECT,
+            env={**os.environ, **self.settings, **(settings or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    @property
+    def feed(self) -> Path:
+        return self.folder / "feed"
+
+    def object(self, week: Week) -> Path:
+        return self.folder / "lake" / week.object_name
+
+
+@pytest.fixture(scope="module")
+def sample_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample") / "feed"
+    subprocess.run(
+        [*MTA_PIPELINE, "sample", str(folder), "--weeks", "3", "--last", NEWEST.key, "--rows", str(ROWS)],
+        cwd=PROJECT,
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, sample_feed: Path) -> Terminal:
+    """A shell with the sample feed's own settings in it, and a lake and an instance of its own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "feed").mkdir()
+    for file in sample_feed.glob("turnstile_*.txt"):
+        (tmp_path / "feed" / file.name).write_bytes(file.read_bytes())
+    lines = (sample_feed / "feed.env").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    settings["MTA_FEED_URL"] = (tmp_path / "feed").as_uri()
+    settings |= {
+        "MTA_LAKE_URL": str(tmp_path / "lake"),
+        "MTA_STAGING_DIR": str(tmp_path / "staging"),
+        "DAGSTER_HOME": str(tmp_path / "home"),
+    }
+    return Terminal(tmp_path, settings)
+
+
+def test_a_backfill_of_good_weeks_ends_with_the_table_and_exit_code_0(terminal: Terminal) -> None:
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key)
+    table = done.stdout.splitlines()
+    assert table[0].split() == ["week", "file", "rows", "size", "compressed", "checks", "object"]
+    for week, line in zip(THREE_WEEKS, table[1:4], strict=True):
+        content = (terminal.feed / week.file_name).read_bytes()
+        assert week.key in line
+        assert week.file_name in line
+        assert f"{content.count(10) - 1:,}" in line
+        assert "7 passed" in line
+        assert str(terminal.object(week)) in line
+        assert gzip.decompress(terminal.object(week).read_bytes()) == content
+    assert "3 of 3 weeks are good" in done.stdout
+
+
+def test_a_failed_week_gets_one_line_that_says_why_and_exit_code_1(terminal: Terminal) -> None:
+    bad = terminal.feed / MIDDLE.file_name
+    bad.write_bytes(bad.read_bytes()[:-40])
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, expect=1)
+    reasons = [line for line in done.stderr.splitlines() if line.startswith("FAILED")]
+    assert len(reasons) == 1
+    assert f"Week {MIDDLE.key}: {bad.as_uri()}, line " in reasons[0]
+    assert "the file ends inside this line" in reasons[0]
+    assert "2 of 3 weeks are good" in done.stdout
+    assert not terminal.object(MIDDLE).exists()
+    assert terminal.object(NEWEST).exists()
+
+
+def test_a_week_may_be_named_by_any_day_inside_it(terminal: Terminal) -> None:
+    done = terminal.run("backfill", "2024-01-10")
+    assert MIDDLE.key in done.stdout
+    assert terminal.object(MIDDLE).exists()
+
+
+def test_only_missing_leaves_weeks_alone_that_are_in_the_lake(terminal: Terminal) -> None:
+    terminal.run("backfill", MIDDLE.key)
+    before = terminal.object(MIDDLE).stat().st_mtime_ns
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "1 of 3 weeks are in the lake already" in done.stderr
+    assert MIDDLE.key not in done.stdout
+    assert "2 of 2 weeks are good" in done.stdout
+    assert terminal.object(MIDDLE).stat().st_mtime_ns == before
+    again = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "3 of 3 weeks are in the lake already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([NEWEST_PUBLISHED.shifted(1).key], "a week whose file is due on Saturday"),
+        ([NEWEST.key, OLDEST.key], "a week before FIRST"),
+        (["2010-05-07"], "a week before the first one"),
+        (["2024-13-01"], "'2024-13-01'; expected a date as YYYY-MM-DD"),
+        (["yesterday"], "'yesterday'; expected a date as YYYY-MM-DD"),
+        ([MIDDLE.key, "--weeks-per-run", "0"], "0 is not in the range x>=1"),
+    ],
+    ids=["future", "last-before-first", "before-the-first", "no-such-date", "no-date", "empty-runs"],
+)
+def test_a_wrong_argument_gets_a_sentence_and_exit_code_2(
+    terminal: Terminal, arguments: list[str], sentence: str
+) -> None:
+    done = terminal.run("backfill", *arguments, expect=2, settings={"MTA_FIRST_WEEK": ""})
+    assert sentence in done.stderr
+
+
+def test_a_wrong_setting_gets_a_sentence_and_exit_code_2(terminal: Terminal) -> None:
+    done = terminal.run("weeks", expect=2, settings={"MTA_LAKE_URL": "s3://bucket"})
+    assert "MTA_LAKE_URL: found 's3://bucket'; expected a folder, or gs://bucket" in done.stderr
+
+
+def test_output_that_is_no_terminal_is_plain(terminal: Terminal) -> None:
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "backfill: 3 weeks done, 0 of them failed, 0 to go" in done.stderr
+
+
+def test_runs_may_be_smaller_than_the_range(terminal: Terminal) -> None:
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--weeks-per-run", "2")
+    assert "3 of 3 weeks are good" in done.stdout
+
+
+def test_batches_are_unbroken_ranges() -> None:
+    weeks = [OLDEST.shifted(n) for n in (0, 1, 2, 3, 5, 6, 9)]
+    assert [[week.key for week in batch] for batch in batches(weeks, 3)] == [
+        [weeks[0].key, weeks[1].key, weeks[2].key],
+        [weeks[3].key],
+        [weeks[4].key, weeks[5].key],
+        [weeks[6].key],
+    ]
+
+
+def test_the_calendar_tells_weeks_in_the_lake_from_failed_and_missing_ones(terminal: Terminal) -> None:
+    (terminal.feed / MIDDLE.file_name).unlink()
+    terminal.run("backfill", OLDEST.key, MIDDLE.key, expect=1)
+    window = {"MTA_FIRST_WEEK": OLDEST.key, "MTA_LAST_WEEK": NEWEST.key}
+    states = {
+        week["week"]: week["state"]
+        for week in json.loads(terminal.run("weeks", "--json", settings=window).stdout)["weeks"]
+    }
+    assert states == {OLDEST.key: "in_lake", MIDDLE.key: "failed", NEWEST.key: "missing"}
+    shown = terminal.run("weeks", settings=window).stdout
+    assert "1 in the lake" in shown
+    assert "1 failed" in shown
+    assert "1 missing" in shown
+    years = {line[:4]: line[6:] for line in shown.splitlines() if line[:4].isdigit()}
+    assert years == {"2023": " " * 51 + "■", "2024": "x·"}
+    assert f"x Week {MIDDLE.key}: " in shown
+
+
+def test_a_failure_over_an_older_object_is_marked_as_such(terminal: Terminal) -> None:
+    terminal.run("backfill", MIDDLE.key)
+    (terminal.feed / MIDDLE.file_name).write_bytes(b"<html>out of order</html>\n")
+    terminal.run("backfill", MIDDLE.key, expect=1)
+    only_middle = {"MTA_FIRST_WEEK": MIDDLE.key, "MTA_LAST_WEEK": MIDDLE.key}
+    [week] = json.loads(terminal.run("weeks", "--json", settings=only_middle).stdout)["weeks"]
+    assert week["state"] == "failed"
+    assert week["in_lake"]
+    assert "an HTML page" in week["failure"]
+
+
+def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a feed"
+    command = " ".join(MTA_PIPELINE)
+    script = (
+        f'{command} sample "{folder}" --weeks 2 --last {NEWEST.key} --rows 300 && '
+        f'set -a && . "{folder}/feed.env" && set +a && {command} backfill "$MTA_FIRST_WEEK" {NEWEST.key}'
+    )
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "DAGSTER_HOME": str(tmp_path / "home"),
+            "MTA_LAKE_URL": str(tmp_path / "lake"),
+            "MTA_STAGING_DIR": str(tmp_path / "staging"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 weeks are good" in done.stdout

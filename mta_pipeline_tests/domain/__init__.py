@@ -1,0 +1,1 @@
+"""Tests of `mta_pipeline.domain`, one file a module."""

@@ -1,0 +1,1 @@
+"""Tests of the Dagster project, through Dagster's own doors."""
