@@ -39,7 +39,7 @@ lock: $(VENV)/dev.stamp ## choose newer dependencies, within pyproject.toml's bo
 	@$(BIN)/pip install --quiet uv
 	@for lock in "requirements.lock --extra build" "requirements-dev.lock --extra build --extra dev"; do \
 	  $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate --output-file $$lock || exit 1; \
+	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
 
 clean: ## remove the environment, the data, and Dagster's record of runs
