@@ -25,6 +25,7 @@ from mta_pipeline.orchestration.dagster_edges import range_tags
 from mta_pipeline.orchestration.definitions import defs
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 
+INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -37,6 +38,11 @@ class WeekResult:
     checks: int = 0
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a word on it at all."""
+        return self.object_metadata is not None or bool(self.failures)
 
     @property
     def good(self) -> bool:
@@ -55,8 +61,13 @@ def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per
     results = {week: WeekResult(week) for week in wanted}
     with dg.DagsterInstance.get() as instance, WeekProgress("backfill", len(wanted)) as progress:
         for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
-            _run_batch(batch, instance, results, progress)
-    _show(list(results.values()))
+            if _run_batch(batch, instance, results, progress):
+                break
+    begun = [result for result in results.values() if result.begun]
+    _show(begun)
+    if len(begun) < len(wanted):
+        left = len(wanted) - len(begun)
+        click.echo(f"interrupted with {left} weeks to go; the same command with --only-missing goes on", err=True)
     return all(result.good for result in results.values())
 
 
@@ -74,8 +85,8 @@ def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:
 
 def _run_batch(
     batch: Sequence[Week], instance: dg.DagsterInstance, results: dict[Week, WeekResult], progress: WeekProgress
-) -> None:
-    """One run of the job; its events fill `results` as they happen."""
+) -> bool:
+    """One run of the job; its events fill `results` as they happen. Tells whether it was interrupted."""
 
     def hear(entry: dg.EventLogEntry) -> None:
         if entry.dagster_event:
@@ -90,11 +101,15 @@ def _run_batch(
         tags=range_tags(batch[0].key, batch[-1].key),
         raise_on_error=False,
     )
+    errors = [event.step_failure_data.error for event in outcome.all_events if event.is_step_failure]
+    interrupted = any(error and error.cls_name == INTERRUPTED for error in errors)
     for week in batch:
         result = results[week]
-        if not result.good and not result.failures:
-            result.failures.append(f"Week {week}: {_run_failure(outcome)}")
+        if not result.begun and not interrupted:
+            reason = errors[0].message.strip() if errors and errors[0] else "look at it in the UI"
+            result.failures.append(f"Week {week}: run {run_id} ended without a word on it: {reason}")
             progress.advance(failed=True)
+    return interrupted
 
 
 def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress) -> None:
@@ -113,16 +128,6 @@ def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: 
             result.failures.append(evaluation.description or evaluation.check_name)
         elif not evaluation.passed:
             result.warnings.append(evaluation.description or evaluation.check_name)
-
-
-def _run_failure(outcome: dg.ExecuteInProcessResult) -> str:
-    """Why a run ended without a word on a week: the first error it recorded."""
-    for event in outcome.all_events:
-        if event.is_step_failure and event.step_failure_data.error:
-            return f"the run broke off: {event.step_failure_data.error.message.strip()}"
-        if event.is_run_failure:
-            return f"the run broke off: {event.message}"
-    return "the run ended without a result for it"
 
 
 def _show(results: Sequence[WeekResult]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -51,6 +55,47 @@ class Terminal:
 
     def object(self, week: Week) -> Path:
         return self.folder / "lake" / week.object_name
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*MTA_PIPELINE, *arguments],
+            cwd=PROJECT,
+            env={**os.environ, **self.settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def states(self) -> dict[str, str]:
+        window = {"MTA_FIRST_WEEK": OLDEST.key, "MTA_LAST_WEEK": NEWEST.key}
+        shown = json.loads(self.run("weeks", "--json", settings=window).stdout)
+        return {week["week"]: week["state"] for week in shown["weeks"]}
+
+
+@contextmanager
+def stalled(terminal: Terminal, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], BinaryIO]]:
+    """A command that hangs at MIDDLE: its file is a pipe, to which nobody writes until it is closed."""
+    path = terminal.feed / MIDDLE.file_name
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    with terminal.start(*arguments) as command:
+        try:
+            with path.open("wb") as pipe:  # opens when the command has opened it to read
+                until(lambda: terminal.object(OLDEST).exists() and terminal.object(NEWEST).exists())
+                yield command, pipe
+        finally:
+            command.kill()
+            path.unlink()
+            path.write_bytes(content)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that nobody tells of."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -177,11 +222,7 @@ def test_the_calendar_tells_weeks_in_the_lake_from_failed_and_missing_ones(termi
     (terminal.feed / MIDDLE.file_name).unlink()
     terminal.run("backfill", OLDEST.key, MIDDLE.key, expect=1)
     window = {"MTA_FIRST_WEEK": OLDEST.key, "MTA_LAST_WEEK": NEWEST.key}
-    states = {
-        week["week"]: week["state"]
-        for week in json.loads(terminal.run("weeks", "--json", settings=window).stdout)["weeks"]
-    }
-    assert states == {OLDEST.key: "in_lake", MIDDLE.key: "failed", NEWEST.key: "missing"}
+    assert terminal.states() == {OLDEST.key: "in_lake", MIDDLE.key: "failed", NEWEST.key: "missing"}
     shown = terminal.run("weeks", settings=window).stdout
     assert "1 in the lake" in shown
     assert "1 failed" in shown
@@ -200,6 +241,34 @@ def test_a_failure_over_an_older_object_is_marked_as_such(terminal: Terminal) ->
     assert week["state"] == "failed"
     assert week["in_lake"]
     assert "an HTML page" in week["failure"]
+
+
+def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest(terminal: Terminal) -> None:
+    with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (command, _):
+        command.send_signal(signal.SIGKILL)
+        assert command.wait() == -signal.SIGKILL
+    assert sorted((terminal.folder / "lake").rglob("*.gz")) == [terminal.object(OLDEST), terminal.object(NEWEST)]
+    for week in (OLDEST, NEWEST):
+        assert gzip.decompress(terminal.object(week).read_bytes()) == (terminal.feed / week.file_name).read_bytes()
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "2 of 3 weeks are in the lake already" in done.stderr
+    assert "1 of 1 weeks are good" in done.stdout
+    assert terminal.states() == {week.key: "in_lake" for week in THREE_WEEKS}
+    assert not list((terminal.folder / "staging").rglob("*.part"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_backfill_ends_with_the_table_and_says_how_to_go_on(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (command, pipe):
+        command.send_signal(number)
+        pipe.close()  # the week under way ends before the command does
+        output, errors = command.communicate()
+    assert command.returncode == 1
+    assert "weeks are good" in output
+    assert "FAILED" not in errors
+    assert "weeks to go; the same command with --only-missing goes on" in errors
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:

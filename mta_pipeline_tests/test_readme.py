@@ -1,0 +1,79 @@
+"""That the README's recipes work as they stand there, on a lake of sample weeks."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mta_pipeline.cli.main import main
+from mta_pipeline.domain.audit import CHECKS
+from mta_pipeline.domain.feed import Feed
+from mta_pipeline.domain.ingest import Ingest
+from mta_pipeline.domain.lake import LocalStore
+from mta_pipeline.domain.sample import write_feed
+from mta_pipeline.domain.staging import Staging
+from mta_pipeline.domain.weeks import Week
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+RECIPES = README.partition("## Read a lake object")[2].partition("\n## ")[0]
+WEEKS = [Week.parse("2024-01-06"), Week.parse("2024-01-13")]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", RECIPES, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/lake in it, as `make run` leaves it."""
+    folder = tmp_path_factory.mktemp("clone")
+    list(write_feed(folder / "feed", WEEKS, rows=2_000))
+    way = Ingest(
+        Feed((folder / "feed").as_uri()), Staging(folder / "data/staging"), LocalStore(folder / "data/lake"), 0.008
+    )
+    assert [outcome.failures for outcome in way.weeks(WEEKS)] == [[], []]
+    return folder
+
+
+@pytest.mark.parametrize("recipe", [block for block in blocks("python") if "import" in block], ids=["pandas", "duckdb"])
+def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", recipe], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "GRD CNTRL-42 ST" in done.stdout
+
+
+def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
+    [recipe] = blocks("sh")
+    done = subprocess.run(["sh", "-c", recipe], cwd=folder, capture_output=True, text=True, check=False)
+    assert len(done.stdout.splitlines()) == 3
+    assert all(",59 ST," in line for line in done.stdout.splitlines())
+
+
+def test_every_check_is_explained() -> None:
+    table = README.partition("## What the checks mean")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [check.name for check in CHECKS]
+
+
+def test_every_setting_that_the_code_reads_is_in_the_table() -> None:
+    sources = (Path(__file__).resolve().parents[1] / "mta_pipeline").rglob("*.py")
+    read = {name for source in sources for name in re.findall(r'"(MTA_[A-Z_]+)"', source.read_text())}
+    table = README.partition("## Settings")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(MTA_\w+)`", table, re.MULTILINE)) == read
+
+
+def test_every_command_is_mentioned() -> None:
+    assert all(re.search(rf"\b{name}\b", README) for name in main.commands)
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    makefile = (Path(__file__).resolve().parents[1] / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
+    assert os.access(Path(__file__).resolve().parents[1] / ".ci" / "run", os.X_OK)
