@@ -46,7 +46,7 @@ class WeekProgress:
         self.done += 1
         self.failed += failed
         if self._bar:
-            self._bar.update(self._task, completed=self.done, state=f"{self.failed} failed, {self._rate:.1f} weeks/s")
+            self._bar.update(self._task, completed=self.done, state=self._state)
         elif time.monotonic() - self._told > PLAIN_EVERY:
             self._tell()
 
@@ -59,17 +59,13 @@ class WeekProgress:
             self._tell()
 
     @property
-    def _rate(self) -> float:
-        return self.done / max(time.monotonic() - self._begin, 1e-6)
+    def _state(self) -> str:
+        rate = self.done / max(time.monotonic() - self._begin, 1e-6)
+        return f"{self.failed} failed, {self._total - self.done} to go, {rate:.1f} weeks/s"
 
     def _tell(self) -> None:
         self._told = time.monotonic()
-        left = self._total - self.done
-        print(
-            f"{self._what}: {self.done} weeks done, {self.failed} of them failed, "
-            f"{left} to go, {self._rate:.1f} weeks/s",
-            file=sys.stderr,
-        )
+        print(f"{self._what}: {self.done} weeks done, {self._state}", file=sys.stderr)
 
 
 def counted(items: Iterable[T], what: str, total: int) -> Iterator[T]:

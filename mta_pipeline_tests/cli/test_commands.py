@@ -200,7 +200,7 @@ def test_a_wrong_setting_gets_a_sentence_and_exit_code_2(terminal: Terminal) -> 
 def test_output_that_is_no_terminal_is_plain(terminal: Terminal) -> None:
     done = terminal.run("backfill", OLDEST.key, NEWEST.key)
     assert "\x1b" not in done.stdout + done.stderr
-    assert "backfill: 3 weeks done, 0 of them failed, 0 to go" in done.stderr
+    assert "backfill: 3 weeks done, 0 failed, 0 to go" in done.stderr
 
 
 def test_runs_may_be_smaller_than_the_range(terminal: Terminal) -> None:
