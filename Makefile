@@ -37,7 +37,9 @@ bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 
 lock: $(VENV)/dev.stamp ## choose newer dependencies, within pyproject.toml's bounds
 	@$(BIN)/pip install --quiet uv
-	@for lock in "requirements.lock --extra build" "requirements-dev.lock --extra build --extra dev"; do \
+	@for lock in "requirements.lock --extra build --extra deploy" \
+	  "requirements-k8s.lock --extra build --extra deploy --extra k8s" \
+	  "requirements-dev.lock --extra build --extra deploy --extra dev"; do \
 	  $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
