@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mta_pipeline.cli.progress import WeekProgress
-from mta_pipeline.domain.lake import store_at
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline.orchestration.dagster_edges import range_tags
 from mta_pipeline.orchestration.definitions import defs
+from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
@@ -52,7 +52,7 @@ class WeekResult:
 
 def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per_run: int | None) -> bool:
     """Backfill `weeks`; tells whether all are good."""
-    store = store_at(settings.lake_url)
+    store = LakeIOManager(url=settings.lake_url).store()
     wanted = [week for week in weeks if not (only_missing and store.exists(week.object_name))]
     if len(wanted) < len(weeks):
         click.echo(f"{len(weeks) - len(wanted)} of {len(weeks)} weeks are in the lake already", err=True)

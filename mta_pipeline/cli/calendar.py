@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from mta_pipeline.domain.audit import CHECKS
-from mta_pipeline.domain.lake import LakeStore, store_at
+from mta_pipeline.domain.lake import LakeStore
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, key_of
 from mta_pipeline.orchestration.dagster_edges import failed_partitions, last_failures
+from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.partitions import WEEKS
 
 LOOKERS = 16  # requests at a time to a lake behind a network
@@ -53,7 +54,7 @@ class WeekState:
 
 def show(settings: Settings, weeks: Sequence[Week], as_json: bool) -> None:
     """Print the state of `weeks`."""
-    states = states_of(weeks, store_at(settings.lake_url))
+    states = states_of(weeks, LakeIOManager(url=settings.lake_url).store())
     if as_json:
         click.echo(json.dumps({"lake": settings.lake_url, "weeks": [_as_json(state) for state in states]}, indent=1))
     else:

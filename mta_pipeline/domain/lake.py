@@ -1,7 +1,7 @@
 """The lake: a store of objects by name, into which there is one way, `publish`.
 
 An object appears whole or not at all. `LakeStore` is what any store promises; `LocalStore` keeps
-the promises in a folder. Which store an address means is decided in `store_at`.
+the promises in a folder, `gcs.GcsStore` in a bucket.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ class LakeStore(Protocol):
         """What is stored under `name`, measured by the store; None where nothing is."""
         ...
 
+    def metadata(self, name: str) -> Mapping[str, str] | None:
+        """What was published with the object, as far as the store keeps it; None where there is none."""
+        ...
+
     def open(self, name: str) -> BinaryIO:
         """A seekable reader of the stored bytes. Raises `FileNotFoundError` naming the address."""
         ...
@@ -92,6 +96,9 @@ class LocalStore:
                 return digest(file)
         except FileNotFoundError:
             return None
+
+    def metadata(self, name: str) -> Mapping[str, str] | None:
+        return {} if self.exists(name) else None
 
     def open(self, name: str) -> BinaryIO:
         path = self._path(name)
@@ -139,17 +146,18 @@ class MissingObject(FileNotFoundError):
         super().__init__(errno.ENOENT, "no such object in the lake; materialize lake_object for its week", uri)
 
 
-def store_at(url: str) -> LakeStore:
-    """The store that `url` (a setting already checked) means."""
-    return LocalStore(Path(url))
-
-
 def rows_of(store: LakeStore, name: str, header_lines: int) -> int | None:
     """The rows of a stored weekly file, header aside; None where there is no such object.
 
-    All lines of an audited file have one width, so its first line and the length that gzip keeps
-    in the last four bytes tell the number without reading the rest. Raises `CorruptObject`.
+    Where the store does not know: all lines of an audited file have one width, so its first line and
+    the length that gzip keeps in the last four bytes tell the number without reading the rest. Raises
+    `CorruptObject`, or another `LakeError`.
     """
+    metadata = store.metadata(name)
+    if metadata is None:
+        return None
+    if metadata.get("rows", "").isdigit():
+        return int(metadata["rows"])
     try:
         with store.open(name) as file:
             with open_gzip(file) as lines:

@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import Field
 
 from mta_pipeline.domain.compression import open_gzip
-from mta_pipeline.domain.lake import LakeStore, store_at
+from mta_pipeline.domain.lake import LakeStore, LocalStore
 from mta_pipeline.domain.weeks import Week
 
 if TYPE_CHECKING:
@@ -49,7 +49,14 @@ class LakeIOManager(dg.ConfigurableIOManager):
 
     def store(self) -> LakeStore:
         """The store itself, which the ingest step publishes through as `handle_output` does."""
-        return store_at(self.url)
+        if not self.url.startswith("gs://"):
+            return LocalStore(Path(self.url))
+        # Google's libraries take a second to import: only who has a bucket pays it.
+        from dagster_gcp.gcs.resources import GCSResource
+
+        from mta_pipeline.domain.gcs import connect
+
+        return connect(self.url, GCSResource().get_client)
 
     def load_input(self, context: dg.InputContext) -> LakeObject | dict[str, LakeObject]:
         """A handle of the week's object; a dict by partition key where several weeks are read."""
