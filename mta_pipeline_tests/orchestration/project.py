@@ -1,7 +1,8 @@
-"""A whole project in a temporary folder: a feed of small sample weeks, a lake, a Dagster instance."""
+"""A whole project of a test's own: a feed of small sample weeks, a lake, a Dagster instance."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.dagster_edges import range_tags
 from mta_pipeline.orchestration.definitions import build_definitions, build_resources
+from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 
 ROWS = 300
@@ -31,14 +33,15 @@ class Project:
 
     folder: Path
     instance: dg.DagsterInstance
+    lake_url: str
 
     @property
     def feed(self) -> Path:
         return self.folder / "feed"
 
     @property
-    def lake(self) -> Path:
-        return self.folder / "lake"
+    def lake(self) -> LakeIOManager:
+        return LakeIOManager(url=self.lake_url)
 
     @property
     def staging(self) -> Path:
@@ -50,7 +53,7 @@ class Project:
         return {
             "MTA_FEED_URL": self.feed.as_uri(),
             "MTA_FEED_SCALE": str(SCALE),
-            "MTA_LAKE_URL": str(self.lake),
+            "MTA_LAKE_URL": self.lake_url,
             "MTA_STAGING_DIR": str(self.staging),
         }
 
@@ -68,9 +71,21 @@ class Project:
         """The week's file in the feed."""
         return self.feed / week.file_name
 
-    def object(self, week: Week) -> Path:
-        """The week's object in the lake."""
-        return self.lake / week.object_name
+    def address(self, week: Week) -> str:
+        """Where the week's object is, or would be."""
+        return f"{self.lake_url}/{week.object_name}"
+
+    def stored(self, week: Week) -> bytes | None:
+        """The week's object in the lake, byte for byte."""
+        try:
+            with self.lake.store().open(week.object_name) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def unpacked(self, week: Week) -> bytes:
+        """What the week's object holds."""
+        return gzip.decompress(self.stored(week) or b"")
 
     def damage(self, week: Week) -> bytes:
         """Cut the week's file inside its last counter; returns what it was."""

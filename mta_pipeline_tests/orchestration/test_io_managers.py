@@ -30,7 +30,7 @@ def test_an_asset_downstream_streams_the_object_of_its_week(project: Project) ->
     result = dg.materialize(
         [dg.AssetSpec(LAKE_OBJECT, partitions_def=WEEKS).with_io_manager_key("lake"), first_line],
         partition_key=MIDDLE.key,
-        resources={"lake": LakeIOManager(url=str(project.lake))},
+        resources={"lake": project.lake},
         instance=project.instance,
     )
     assert result.output_for_node("first_line").startswith("C/A,UNIT,SCP,")
@@ -46,7 +46,7 @@ def test_an_asset_over_many_weeks_gets_a_handle_for_each(project: Project) -> No
     weeks = dg.StaticPartitionsDefinition([week.key for week in THREE_WEEKS])
     result = dg.materialize(
         [dg.AssetSpec(LAKE_OBJECT, partitions_def=weeks).with_io_manager_key("lake"), sizes],
-        resources={"lake": LakeIOManager(url=str(project.lake))},
+        resources={"lake": project.lake},
         instance=project.instance,
         selection=[sizes],
     )
