@@ -194,7 +194,7 @@ class _Judge:
         finding = None
         if scan.examples:
             first = scan.examples[0]
-            found = f"{first.text[:120]!r} ({first.fault}; {scan.malformed:,} of {scan.rows:,} rows are malformed)"
+            found = f"'{first.text[:120]}' ({first.fault}; {scan.malformed:,} of {scan.rows:,} rows are malformed)"
             finding = self._finding(f"line {first.line}", found, expected, remedy)
         elif scan.layout is None:
             finding = self._finding("", f"{scan.rows:,} lines of no known layout", expected, remedy)
@@ -249,7 +249,7 @@ class _Judge:
                 "",
                 ", ".join(odd),
                 f"at most {', '.join(allowed)}",
-                "The week is in the lake; look at these turnstiles before you trust its totals.",
+                "This keeps nothing out of the lake; look at these turnstiles before you trust its totals.",
             ),
             figures,
         )

@@ -11,13 +11,14 @@ import email.utils
 import hashlib
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
@@ -33,6 +34,7 @@ from mta_pipeline.domain.errors import (
     TransientFeedError,
     disk_errors_as,
 )
+from mta_pipeline.domain.settings import without_credentials
 from mta_pipeline.domain.weeks import Week
 
 log = logging.getLogger(__name__)
@@ -98,12 +100,11 @@ class Feed:
                 with destination.open("wb") as file:
                     retrying(read, file)
         except TransientFeedError as fault:
-            raise fetch.fault(
-                type(fault),
-                f"{fault.finding.found}, {retrying.statistics['attempt_number']} times",
-                fault.finding.expected,
-                fault.finding.remedy,
-            ) from fault
+            times = retrying.statistics["attempt_number"]
+            if times == 1:
+                raise
+            told = replace(fault.finding, found=f"{fault.finding.found}, {times} times")
+            raise TransientFeedError(told) from fault
         seconds = time.monotonic() - begin
         tries = retrying.statistics["attempt_number"]
         return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries)
@@ -239,12 +240,16 @@ class _Fetch:
 
     def _check_length(self, response: requests.Response) -> None:
         """Hold the body against Content-Length, where there is one (the MTA's server gave none)."""
-        promised = response.headers.get("Content-Length", "")
-        if "Content-Encoding" in response.headers or not promised.isdigit():
+        if "Content-Encoding" in response.headers:
             return
-        begin = self.size - int(promised) if response.status_code == 206 else 0
+        promised = response.headers.get("Content-Length", "")
         whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-        expected = int(whole) if whole.isdigit() else begin + int(promised)
+        if response.status_code == 206 and whole.isdecimal():
+            expected = int(whole)
+        elif response.status_code == 200 and promised.isdecimal():
+            expected = int(promised)
+        else:
+            return
         if self.size != expected:
             raise self._cut(f"{self.size:,} bytes", f"{expected:,} as the server promised")
 
@@ -253,10 +258,16 @@ class _Fetch:
         """Tell apart what the network does to us; disk errors pass through."""
         try:
             yield
-        except urllib3.exceptions.LocationParseError as fault:
+        except (ValueError, urllib3.exceptions.LocationParseError) as fault:
+            # requests' own errors about addresses are ValueErrors too
             raise self._malformed(fault) from fault
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as fault:
-            raise self._malformed(fault) from fault
+        except (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError) as fault:
+            raise self.fault(
+                FeedError,
+                f"what cannot be decoded ({fault.args[0] if fault.args else fault})",
+                "the file as it is",
+                "The server or a proxy on the way garbles it: point MTA_FEED_URL at another mirror.",
+            ) from fault
         except requests.exceptions.TooManyRedirects as fault:
             raise self.fault(FeedError, str(fault), "the file", "Point MTA_FEED_URL at its final address.") from fault
         except requests.exceptions.SSLError as fault:
@@ -289,7 +300,10 @@ class _Fetch:
 
     def _malformed(self, fault: Exception) -> FeedError:
         return self.fault(
-            FeedError, f"an address that cannot be used ({fault})", "http(s)://…", "Correct MTA_FEED_URL."
+            FeedError,
+            f"an address that cannot be used ({without_credentials(str(fault))})",
+            "http(s)://…",
+            "Correct MTA_FEED_URL.",
         )
 
     def _cut(self, found: str, expected: str) -> FeedError:
@@ -312,19 +326,11 @@ class _Fetch:
         return kind(finding)
 
 
-def without_credentials(url: str) -> str:
-    """The address fit for logs: user and password replaced by `***`."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}"))
-
-
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:
     """Retry-After in seconds: a number, or an HTTP date (RFC 9110, 10.2.3)."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
+    if re.fullmatch("[0-9]+", retry_after.strip()):
         return float(retry_after)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - now())
@@ -340,4 +346,4 @@ def _root(fault: BaseException) -> str:
             break
         fault = inner
     text = getattr(fault, "strerror", None) or str(fault)
-    return text.rpartition(">: ")[2] or type(fault).__name__
+    return re.sub(r"^(<.*?>|HTTPS?Connection(Pool)?\(.*?\)): ", "", text) or type(fault).__name__

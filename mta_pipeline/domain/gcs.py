@@ -25,7 +25,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from mta_pipeline.domain.compression import Digest, digest
 from mta_pipeline.domain.errors import Finding, LakeError
-from mta_pipeline.domain.lake import Change, MissingObject, Published
+from mta_pipeline.domain.lake import Change, MissingObject, Published, parts_of
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry
@@ -62,7 +62,7 @@ class GcsStore:
         return f"gs://{self._bucket.name}/{self._prefix}".rstrip("/")
 
     def uri(self, name: str) -> str:
-        return f"gs://{self._bucket.name}/{self._prefix}{name}"
+        return f"gs://{self._bucket.name}/{self._object(name)}"
 
     def exists(self, name: str) -> bool:
         return self._find(name) is not None
@@ -133,7 +133,10 @@ class GcsStore:
         ) from fault
 
     def _blob(self, name: str) -> Blob:
-        return self._bucket.blob(f"{self._prefix}{name}")
+        return self._bucket.blob(self._object(name))
+
+    def _object(self, name: str) -> str:
+        return self._prefix + "/".join(parts_of(name))
 
     def _find(self, name: str) -> Blob | None:
         """The object's properties in one request; None where there is none."""

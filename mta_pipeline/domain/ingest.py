@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mta_pipeline import __version__
-from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, Check, Figure, Verdict, audit
+from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_RANGE, Check, Figure, Verdict, audit
 from mta_pipeline.domain.compression import Content, compress, content, digest, sha256_of
 from mta_pipeline.domain.errors import CorruptObject, Finding, PipelineError, StagingError, disk_errors_as
 from mta_pipeline.domain.feed import Feed
@@ -136,7 +136,11 @@ class Ingest:
                 sha256 = sha256_of(file)
         with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week):
             seen = scan(path)
-        for verdict in audit(seen, week, source, self._rows_in_lake(week), self.feed_scale):
+        with _failing(ROW_COUNT_IN_RANGE, outcome):
+            neighbours = self._rows_in_lake(week)
+        if outcome.failures:  # it is the lake that failed: nothing is known against the file
+            return
+        for verdict in audit(seen, week, source, neighbours, self.feed_scale):
             outcome.add(verdict)
         if outcome.failures:
             staged.reject(path)

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
-from mta_pipeline.domain.compression import Digest, digest, open_gzip, uncompressed_size
+from mta_pipeline.domain.compression import Digest, damage_as_os_error, digest, open_gzip, uncompressed_size
 from mta_pipeline.domain.errors import CorruptObject, Finding, LakeError, disk_errors_as
 from mta_pipeline.domain.files import whole_file
 
@@ -133,10 +133,15 @@ class LocalStore:
         return Published(str(path), written, Change.REPLACED if stored else Change.CREATED)
 
     def _path(self, name: str) -> Path:
-        parts = PurePosixPath(name).parts
-        if not parts or any(part in ("/", "..") or part.startswith(".") for part in parts):
-            raise ValueError(f"not the name of an object: {name!r}")
-        return self._folder.joinpath(*parts)
+        return self._folder.joinpath(*parts_of(name))
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The parts of an object's name. Raises `ValueError` for one that would leave the lake, or hide in it."""
+    parts = PurePosixPath(name).parts
+    if not parts or any(part.startswith(("/", ".")) for part in parts):
+        raise ValueError(f"not the name of an object: {name!r}")
+    return parts
 
 
 class MissingObject(FileNotFoundError):
@@ -160,15 +165,15 @@ def rows_of(store: LakeStore, name: str, header_lines: int) -> int | None:
         return int(metadata["rows"])
     try:
         with store.open(name) as file:
-            with open_gzip(file) as lines:
+            with damage_as_os_error(), open_gzip(file) as lines:
                 width = len(lines.readline())
             file.seek(-4, os.SEEK_END)
             size = uncompressed_size(file.read(4))
     except FileNotFoundError:
         return None
-    except (OSError, EOFError) as fault:
+    except OSError as fault:
         raise corrupt(store.uri(name), str(fault)) from fault
-    if not width or size % width:
+    if not width or size % width or size < width * header_lines:
         raise corrupt(store.uri(name), f"{size:,} bytes in lines of {width}")
     return size // width - header_lines
 

@@ -29,6 +29,8 @@ LONGEST_LINE = 1 << 16  # bytes; published lines have 402 at most
 KEY_WIDTH = 32  # bytes, four machine words; the longest published turnstile key, "C/A,UNIT,SCP", has 19
 JUMP = 10_000  # counts between two readings; nothing real lies between 2,918 and this (see docs)
 NEWLINE, RETURN, COMMA, BLANK, ZERO, COLON, TILDE = b"\n\r, 0:~"
+DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+FEBRUARY = 2
 SHOWN = 3  # malformed lines kept as examples
 
 
@@ -116,18 +118,20 @@ def _blocks(file: BinaryIO, result: Scan) -> Iterator[bytes]:
         else:
             rest += tail
         if len(rest) > LONGEST_LINE:
-            _note(result, result.rows, rest, f"longer than {LONGEST_LINE:,} bytes")
             break
     if rest:
         result.ends_whole = False
-        _note(result, result.rows, rest, "the file ends inside this line")
+        too_long = len(rest) > LONGEST_LINE
+        fault = f"longer than {LONGEST_LINE:,} bytes" if too_long else "the file ends inside this line"
+        _note(result, result.rows, rest, fault)
         result.rows += 1
 
 
 def _look_at(block: bytes, result: Scan, tracker: _RegisterTracker, preview: int) -> None:
     """Add one block of whole lines to `result`."""
-    # Blanks behind the block let fixed windows reach over its end.
-    data = np.frombuffer(block + b" " * KEY_WIDTH, np.uint8)[: len(block)]
+    # Blanks behind the block let windows reach over its end.
+    padded = np.frombuffer(block + b" " * max(KEY_WIDTH, result.width), np.uint8)
+    data = padded[: len(block)]
     ends = np.flatnonzero(data == NEWLINE)
     starts = np.concatenate(([0], ends[:-1] + 1))
     if len(result.head) < preview:
@@ -141,18 +145,20 @@ def _look_at(block: bytes, result: Scan, tracker: _RegisterTracker, preview: int
     faults = _Faults(len(ends))
     faults.add(ends + 1 - starts != result.width, f"{{length}} bytes long, the first line {result.width}")
     text_ends = ends - (result.line_ending == "CRLF")
-    line_endings = len(ends) + int((ends - text_ends).sum())
-    if data.max() > TILDE or np.count_nonzero(data < BLANK) != line_endings:
+    returns = text_ends[data[text_ends] == RETURN]
+    if result.line_ending == "CRLF" and len(returns) < len(ends):
+        faults.add(data[text_ends] != RETURN, "no carriage return before the line's end, as the first line has")
+    if data.max() > TILDE or np.count_nonzero(data < BLANK) != len(ends) + len(returns):
         odd = (data < BLANK) | (data > TILDE)
         odd[ends] = False
-        odd[text_ends[data[text_ends] == RETURN]] = False
+        odd[returns] = False
         faults.add(np.bincount(np.searchsorted(ends, np.flatnonzero(odd)), minlength=len(ends)) > 0,
                    "a byte that is not printable ASCII")  # fmt: skip
     commas = np.flatnonzero(data == COMMA)
     first, groups = _fields(layout, commas, starts, text_ends, faults)
     line = np.repeat(np.arange(len(ends)), groups)
     if len(line):
-        _read(_Readings(layout, data, commas, first, groups, line, starts, text_ends), faults, result, tracker)
+        _read(_Readings(layout, padded, commas, first, groups, line, starts, text_ends), faults, result, tracker)
     for index in faults.lines(SHOWN - len(result.examples)):
         text = block[starts[index] : ends[index] + 1]
         _note(result, before + index, text, faults.why(index).format(length=len(text)), count=0)
@@ -217,7 +223,7 @@ class _Readings:
     """All readings of a block: arrays over readings, in the file's order."""
 
     layout: Layout
-    data: Bytes
+    padded: Bytes  # the block, and some blanks
     commas: Integers
     first: Integers  # over lines: index of the first comma
     groups: Integers  # over lines: number of readings
@@ -245,8 +251,8 @@ class _Readings:
 
     def window(self, at: Integers, width: int) -> Bytes:
         """`width` bytes from each position of `at`: shape (len(at), width)."""
-        # The block has KEY_WIDTH blanks behind it, so that a window at its end is still memory of ours.
-        view = np.lib.stride_tricks.as_strided(self.data, (len(self.data), width), (1, 1), writeable=False)
+        rows = len(self.padded) - width + 1
+        view = np.lib.stride_tricks.as_strided(self.padded, (rows, width), (1, 1), writeable=False)
         return view[at]
 
 
@@ -271,10 +277,11 @@ def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _Register
     faults.add_readings(~good_time, line, "TIME is not written as HH:MM:SS")
     entries = number(3, layout.counter_digits, "ENTRIES")
     exits = number(4, layout.counter_digits, "EXITS")
-    _padding(readings, faults)
+    _padding(readings, faults, result.width)
 
     # A field's key is cut off behind SCP and blanked, so that equal turnstiles are equal bytes.
-    key_length = readings.commas[readings.first + 2] - readings.starts
+    behind_scp = np.minimum(readings.first + 2, len(readings.commas) - 1)
+    key_length = readings.commas[behind_scp] - readings.starts
     faults.add((key_length > KEY_WIDTH) & (readings.groups > 0), f"C/A,UNIT,SCP longer than {KEY_WIDTH} bytes")
     keys = np.where(
         np.arange(KEY_WIDTH) < key_length[:, None], readings.window(readings.starts, KEY_WIDTH), BLANK
@@ -311,7 +318,9 @@ def _date(window: Bytes, layout: Layout) -> tuple[Integers, Flags]:
     year, good_year = _number(window[:, 6:])
     year += 2000 * (layout.year_digits == 2)
     good = good_month & good_day & good_year & (window[:, 2] == separator) & (window[:, 5] == separator)
-    good &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    good &= day <= DAYS_OF_MONTH[np.clip(month, 1, 12)] + (leap & (month == FEBRUARY))
     return year * 10_000 + month * 100 + day, good
 
 
@@ -325,18 +334,19 @@ def _time(window: Bytes) -> tuple[Integers, Flags]:
     return hour * 3600 + minute * 60 + second, good
 
 
-def _padding(readings: _Readings, faults: _Faults) -> None:
+def _padding(readings: _Readings, faults: _Faults, width: int) -> None:
     """Flag lines that hold anything but blanks behind their last counter."""
-    last = readings.last_of_line
-    ends = readings.ends[readings.line[last]]
-    length = ends - readings.starts_of(4)[last] - readings.layout.counter_digits
-    widest = min(int(length.max()), int(ends.min()))
-    if widest <= 0:
-        return
-    padding = readings.window(ends - widest, widest)
-    inside = np.arange(widest, 0, -1) <= length[:, None]
-    blank = _rows((padding == BLANK) | ~inside)
-    faults.add_readings(~blank, readings.line[last], "something other than blanks behind the last counter")
+    line = readings.line
+    begins = readings.starts_of(4) + readings.layout.counter_digits
+    # Lines of another width than the file's are malformed already, and could be of any length.
+    last = readings.last_of_line & faults.good(line) & (readings.ends[line] - readings.starts[line] < width)
+    begins, line = begins[last], line[last]
+    length = readings.ends[line] - begins
+    widest = int(length.max()) if len(length) else 0
+    if widest > 0:
+        padding = readings.window(begins, widest)
+        blank = _rows((padding == BLANK) | (np.arange(widest) >= length[:, None]))
+        faults.add_readings(~blank, line, "something other than blanks behind the last counter")
 
 
 def _count_days(day: Integers, counts: Counter[date]) -> None:
@@ -348,10 +358,7 @@ def _count_days(day: Integers, counts: Counter[date]) -> None:
     length = np.diff(np.concatenate((begin, [len(day)])))
     days, which = np.unique(day[begin], return_inverse=True)
     for number, count in zip(days.tolist(), np.bincount(which, weights=length).tolist(), strict=True):
-        try:
-            counts[date(number // 10_000, number // 100 % 100, number % 100)] += int(count)
-        except ValueError:  # 31 February: well-formed, but no day of any week
-            counts[date.min] += int(count)
+        counts[date(number // 10_000, number // 100 % 100, number % 100)] += int(count)
 
 
 class _RegisterTracker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,28 +54,41 @@ class Settings:
             feed_url=_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
             feed_scale=_scale(given.get("MTA_FEED_SCALE", "1")),
             lake_url=_lake_url(given.get("MTA_LAKE_URL", "data/lake")),
-            staging_dir=_folder(given.get("MTA_STAGING_DIR", "data/staging")),
+            staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
             first_week=first,
             last_week=last,
         )
 
 
-def _folder(text: str) -> Path:
-    return PROJECT / Path(text).expanduser()
+def _folder(variable: str, text: str) -> Path:
+    try:
+        return PROJECT / Path(text).expanduser()
+    except RuntimeError as fault:  # ~somebody who does not exist
+        raise _wrong(variable, text, "a folder") from fault
 
 
 def _feed_url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https", "file") or not (url.netloc or url.path.strip("/")):
-        raise _wrong("MTA_FEED_URL", text, "an address that starts with http://, https:// or file:///")
-    return text.rstrip("/")
+    """The address, its scheme in small letters, without a slash at its end."""
+    scheme, _, rest = text.partition(":")
+    try:
+        url = urlsplit(text)
+        usable = url.port != 0 and bool(url.hostname if url.scheme in ("http", "https") else url.path.strip("/"))
+    except ValueError:  # brackets that do not match, or a port that is no number
+        usable = False
+    if (
+        not usable
+        or scheme.lower() not in ("http", "https", "file")
+        or (scheme.lower() == "file" and rest[:3] != "///")
+    ):
+        raise _wrong("MTA_FEED_URL", without_credentials(text), "an address as http://…, https://… or file:///…")
+    return f"{scheme.lower()}:{rest}".rstrip("/")
 
 
 def _lake_url(text: str) -> str:
     """An absolute folder, or the URL of an object store as it was given."""
     if "://" not in text:
-        return str(_folder(text))
-    if not text.startswith("gs://"):
+        return str(_folder("MTA_LAKE_URL", text))
+    if not re.fullmatch(r"gs://[^/]+(/.*)?", text):
         raise _wrong("MTA_LAKE_URL", text, "a folder, or gs://bucket[/prefix]")
     return text.rstrip("/")
 
@@ -94,6 +108,11 @@ def _week(given: Mapping[str, str], variable: str) -> Week | None:
         return Week.parse(given[variable]) if variable in given else None
     except WeekError as fault:
         raise _wrong(variable, given[variable], fault.finding.expected) from fault
+
+
+def without_credentials(url: str) -> str:
+    """The address fit for logs and messages: user and password replaced by `***`."""
+    return re.sub(r"^([^:/?#]*://)[^/?#]*@", r"\1***@", url)
 
 
 def _wrong(variable: str, found: str, expected: str) -> SettingsError:

@@ -7,8 +7,9 @@ moves to `rejected/` when it has not. One process at a time works on a week. Wha
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,21 +95,29 @@ class Staging:
         """
         now = time.time() if now is None else now
         with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
-            files = [(path.stat(), path) for path in self.folder.glob("turnstile_*")]
-            files += [(path.stat(), path) for path in self.folder.glob("rejected/turnstile_*")]
-            files.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
+            files = [*self.folder.glob("turnstile_*"), *self.folder.glob("rejected/turnstile_*")]
             removed: list[Path] = []
             kept = 0
-            for stat, path in files:
+            for stat, path in sorted(_stats(files), key=lambda entry: entry[0].st_mtime, reverse=True):
                 days = 1 if path.suffix == ".part" else KEEP_DAYS
                 kept += stat.st_size
                 if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
                     with locked(self._lock(path.name), wait=False) as ours:
-                        if ours:
-                            path.unlink(missing_ok=True)
+                        # Whoever had the lock may just have put a new file in this one's place.
+                        if ours and [seen.st_mtime_ns for seen, _ in _stats([path])] == [stat.st_mtime_ns]:
+                            path.unlink()
                             removed.append(path)
             return removed
 
     def _lock(self, name: str) -> Path:
         """The lock of the week that the file `name` (or its `.part`) belongs to."""
         return self.folder / ".locks" / name.split(".", maxsplit=1)[0]
+
+
+def _stats(paths: Iterable[Path]) -> Iterator[tuple[os.stat_result, Path]]:
+    """What is known of files, as far as they are still there: other runs come and go meanwhile."""
+    for path in paths:
+        try:
+            yield path.stat(), path
+        except FileNotFoundError:
+            continue

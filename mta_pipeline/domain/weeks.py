@@ -47,7 +47,7 @@ class Week:
         """The week of an ISO date: its key, or any other day inside it. Raises `WeekError`."""
         try:
             # A full match, because some Pythons also read 20240106 or 2024-W01 as a date.
-            if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
                 raise ValueError(text)
             return cls.containing(date.fromisoformat(text))
         except (ValueError, OverflowError) as fault:
@@ -63,7 +63,7 @@ class Week:
     @classmethod
     def of_file(cls, name: str) -> Week | None:
         """The week of a published file's name, None where the name is not of that form."""
-        match = re.fullmatch(r"turnstile_(\d{2})(\d{2})(\d{2})\.txt", name)
+        match = re.fullmatch(r"turnstile_([0-9]{2})([0-9]{2})([0-9]{2})\.txt", name)
         if not match:
             return None
         year, month, day = (int(part) for part in match.groups())
