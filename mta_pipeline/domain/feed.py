@@ -90,7 +90,7 @@ class Feed:
             retry=tenacity.retry_if_exception_type(TransientFeedError),
             stop=tenacity.stop_after_attempt(self._patience.tries),
             wait=self._pause,
-            before_sleep=lambda state: log.warning("%s; trying again", state.outcome and state.outcome.exception()),
+            before_sleep=lambda state: log.warning("%s Trying again.", state.outcome and state.outcome.exception()),
             reraise=True,
         )
         read = fetch.read_file if self._url.startswith("file:") else fetch.read_http
