@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -20,56 +18,10 @@ import pytest
 
 from mta_pipeline.cli.backfill import batches
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
 
-PROJECT = Path(__file__).resolve().parents[2]
-MTA_PIPELINE = [sys.executable, "-m", "mta_pipeline.cli.main"]
 NEWEST_PUBLISHED = Week.newest_published(datetime.now(timezone.utc))
-
-
-@dataclass
-class Terminal:
-    """A user's shell: settings, and a command to type."""
-
-    folder: Path
-    settings: dict[str, str]
-
-    def run(
-        self, *arguments: str, expect: int = 0, settings: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*MTA_PIPELINE, *arguments],
-            cwd=PROJECT,
-            env={**os.environ, **self.settings, **(settings or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    @property
-    def feed(self) -> Path:
-        return self.folder / "feed"
-
-    def object(self, week: Week) -> Path:
-        return self.folder / "lake" / week.object_name
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*MTA_PIPELINE, *arguments],
-            cwd=PROJECT,
-            env={**os.environ, **self.settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def states(self) -> dict[str, str]:
-        window = {"MTA_FIRST_WEEK": OLDEST.key, "MTA_LAST_WEEK": NEWEST.key}
-        shown = json.loads(self.run("weeks", "--json", settings=window).stdout)
-        return {week["week"]: week["state"] for week in shown["weeks"]}
 
 
 @contextmanager
