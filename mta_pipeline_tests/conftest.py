@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from mta_pipeline_tests.feed_server import FeedServer
+from mta_pipeline_tests.gcs_server import GcsServer, serving_gcs
 from mta_pipeline_tests.workbench import Workbench
 
 # No timings: a busy machine is no failure.
@@ -31,6 +32,13 @@ def feed_server() -> Iterator[FeedServer]:
 @pytest.fixture
 def bench(feed_server: FeedServer, tmp_path: Path) -> Workbench:
     return Workbench(feed_server, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GcsServer]:
+    """A GCS on this machine."""
+    with serving_gcs() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from google.cloud.storage.fileio import BlobReader
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from mta_pipeline.domain.compression import Digest, digest
-from mta_pipeline.domain.errors import Finding, LakeError
+from mta_pipeline.domain.errors import Finding, LakeError, disk_errors_as
 from mta_pipeline.domain.lake import Change, MissingObject, Published, parts_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class GcsStore:
         return cast(BinaryIO, reader)
 
     def publish(self, source: Path, name: str, metadata: Mapping[str, str]) -> Published:
-        with source.open("rb") as file:
+        with disk_errors_as(LakeError, source, "MTA_STAGING_DIR"), source.open("rb") as file:
             wanted = digest(file)
         found = self._find(name)
         if found and _digest(found) == wanted:

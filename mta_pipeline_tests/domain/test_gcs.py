@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,25 +19,19 @@ from mta_pipeline.domain.compression import digest
 from mta_pipeline.domain.errors import LakeError
 from mta_pipeline.domain.gcs import GcsStore, connect
 from mta_pipeline.domain.lake import Change
-from mta_pipeline_tests.gcs_server import GcsServer, serving_gcs
+from mta_pipeline_tests.gcs_server import GcsServer
 
 NAME = "turnstile/turnstile_240113.csv.gz"
 OTHER = "turnstile/turnstile_240120.csv.gz"
 PATIENCE = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(3.0)
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[GcsServer]:
-    with serving_gcs() as server:
-        yield server
-
-
 @pytest.fixture
-def gcs(emulator: GcsServer) -> GcsServer:
+def gcs(gcs_server: GcsServer) -> GcsServer:
     """The emulator, with nothing going wrong."""
-    emulator.recover()
-    emulator.requests.clear()
-    return emulator
+    gcs_server.recover()
+    gcs_server.requests.clear()
+    return gcs_server
 
 
 def client_of(gcs: GcsServer) -> Client:

@@ -9,15 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mta_pipeline_tests.gcs_server import GcsServer, serving_gcs
+from mta_pipeline_tests.gcs_server import GcsServer
 from mta_pipeline_tests.orchestration.project import THREE_WEEKS, Project
-
-
-@pytest.fixture(scope="session")
-def gcs() -> Iterator[GcsServer]:
-    """A GCS on this machine."""
-    with serving_gcs() as server:
-        yield server
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -26,7 +19,7 @@ def lake_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "folder":
         yield str(tmp_path / "lake")
         return
-    server: GcsServer = request.getfixturevalue("gcs")
+    server: GcsServer = request.getfixturevalue("gcs_server")
     bucket = f"lake-{uuid.uuid4()}"
     server.create_bucket(bucket)
     with pytest.MonkeyPatch.context() as environment:
