@@ -46,18 +46,21 @@ make_password() {
 }
 
 # compose.yaml, the files it mounts, and its .env, as they stand in the metadata now.
+recreate=()
 write_stack() {
   local name settings
   mkdir -p "$STACK"
   for name in compose.yaml dagster.yaml workspace.yaml; do
     metadata "attributes/mta-${name/./-}" >"$STACK/$name.new" || return
+    # Compose does not notice that a file which it mounts has changed.
+    cmp --quiet "$STACK/$name.new" "$STACK/$name" || recreate=(--force-recreate)
     mv "$STACK/$name.new" "$STACK/$name"
   done
   settings=$(metadata attributes/mta-env) || return
   (
     umask 077
     printf '%s\n' "$settings" "DATA_DIR=$DATA" "DOCKER_SOCK=/var/run/docker.sock" \
-      "POSTGRES_PASSWORD=$(cat "$SECRETS/postgres_password")" >"$STACK/.env"
+      "DOCKER_GID=$(stat --format=%g /var/run/docker.sock)" "POSTGRES_PASSWORD=$(cat "$SECRETS/postgres_password")" >"$STACK/.env"
     if [ -f "$SECRETS/env" ]; then cat "$SECRETS/env" >>"$STACK/.env"; fi # further secrets
   )
 }
@@ -107,7 +110,8 @@ user=$(docker run --rm --network none --entrypoint id "$(image)" -u)
 install -d -o "$user" "$DATA/staging"
 mkdir -p "$DATA/postgres"
 
-docker compose --project-directory "$STACK" up --detach --no-build --remove-orphans --wait --wait-timeout 300
+docker compose --project-directory "$STACK" up --detach --no-build --remove-orphans \
+  --wait --wait-timeout 300 "${recreate[@]}"
 echo "up: $(image)"
 
 # Images to go back to are kept for a month.

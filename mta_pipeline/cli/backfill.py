@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mta_pipeline.cli.progress import WeekProgress
+from mta_pipeline.cli.runs import TAGS, living, report_killed
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
@@ -60,6 +61,7 @@ def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per
         return True
     results = {week: WeekResult(week) for week in wanted}
     with dg.DagsterInstance.get() as instance, WeekProgress("backfill", len(wanted)) as progress:
+        report_killed(instance)
         for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
             if _run_batch(batch, instance, results, progress):
                 break
@@ -94,13 +96,14 @@ def _run_batch(
 
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, hear)
-    outcome = defs.resolve_job_def(INGEST_JOB.name).execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        run_config=QUIET,
-        tags=range_tags(batch[0].key, batch[-1].key),
-        raise_on_error=False,
-    )
+    with living(run_id):
+        outcome = defs.resolve_job_def(INGEST_JOB.name).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config=QUIET,
+            tags={**TAGS, **range_tags(batch[0].key, batch[-1].key)},
+            raise_on_error=False,
+        )
     errors = [event.step_failure_data.error for event in outcome.all_events if event.is_step_failure]
     interrupted = any(error and error.cls_name == INTERRUPTED for error in errors)
     for week in batch:

@@ -94,8 +94,15 @@ def sample(folder: Path, number: int, last: str, rows: int) -> None:
 @click.option("--port", default=3000, show_default=True, help="On 127.0.0.1.")
 def ui(port: int) -> None:
     """Start the Dagster UI and daemon on the instance that `backfill` records into."""
+    home = ensure_dagster_home()
+    import dagster as dg
+
+    from mta_pipeline.cli.runs import report_killed
+
+    with dg.DagsterInstance.get() as instance:
+        report_killed(instance)
     # From its home, because Dagster warns of any other dagster.yaml that it sees.
-    os.chdir(ensure_dagster_home())
+    os.chdir(home)
     # The warning that `dagster dev` has a successor for projects of another shape is no news to a user.
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     dagster = str(Path(sys.executable).with_name("dagster"))

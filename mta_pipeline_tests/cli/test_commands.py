@@ -14,10 +14,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
+import dagster as dg
 import pytest
 
 from mta_pipeline.cli.backfill import batches
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
 
@@ -40,6 +42,15 @@ def stalled(terminal: Terminal, *arguments: str) -> Iterator[tuple[subprocess.Po
             command.kill()
             path.unlink()
             path.write_bytes(content)
+
+
+@contextmanager
+def instance_of(terminal: Terminal) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the terminal's commands record into."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", terminal.settings["DAGSTER_HOME"])
+        with dg.DagsterInstance.get() as instance:
+            yield instance
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -197,6 +208,8 @@ def test_a_failure_over_an_older_object_is_marked_as_such(terminal: Terminal) ->
 
 def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest(terminal: Terminal) -> None:
     with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (command, _):
+        with instance_of(terminal) as instance:
+            until(lambda: {OLDEST.key, NEWEST.key} <= instance.get_materialized_partitions(LAKE_OBJECT))
         command.send_signal(signal.SIGKILL)
         assert command.wait() == -signal.SIGKILL
     assert sorted((terminal.folder / "lake").rglob("*.gz")) == [terminal.object(OLDEST), terminal.object(NEWEST)]
@@ -207,6 +220,9 @@ def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest
     assert "1 of 1 weeks are good" in done.stdout
     assert terminal.states() == {week.key: "in_lake" for week in THREE_WEEKS}
     assert not list((terminal.folder / "staging").rglob("*.part"))
+    with instance_of(terminal) as instance:
+        statuses = sorted(run.status.value for run in instance.get_runs())
+        assert statuses == ["FAILURE", "SUCCESS"], "the killed run counts as running no longer"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

@@ -1,0 +1,42 @@
+"""Runs that the command line executes itself, and what becomes of those that were killed.
+
+Dagster's monitoring knows nothing of them: a killed one would count as running for ever, and two of
+them would keep the queue of the UI shut. So each holds a lock while it lives, which the kernel drops
+with the process, and whoever comes next reports the dead as failed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from mta_pipeline.domain.files import locked
+
+TAGS = {"mta_pipeline/executed_by": "command line"}
+
+
+@contextmanager
+def living(run_id: str) -> Iterator[None]:
+    """Show that the run `run_id` is alive, as long as the body lasts."""
+    with locked(_lock(run_id)):
+        yield
+
+
+def report_killed(instance: dg.DagsterInstance) -> list[str]:
+    """Report the command line's runs that are recorded as running, but dead, as failed; returns their ids."""
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags=TAGS)
+    dead = []
+    for run in instance.get_runs(filters=running):
+        with locked(_lock(run.run_id), wait=False) as ours:
+            if ours:
+                instance.report_run_failed(run, "The process of mta-pipeline backfill was killed.")
+                dead.append(run.run_id)
+    return dead
+
+
+def _lock(run_id: str) -> Path:
+    return Path(os.environ["DAGSTER_HOME"]) / "command_line_runs" / run_id
