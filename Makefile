@@ -13,11 +13,14 @@ help: ## this list
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
-	@set -a; . ./$(SAMPLE)/feed.env; set +a; $(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest
+	@# Into the default lake whatever is set: made-up weeks have no business in a real one.
+	@set -a; . ./$(SAMPLE)/feed.env; MTA_LAKE_URL= MTA_STAGING_DIR= MTA_LAST_WEEK=; set +a; \
+	$(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest
 
-# Over the sample feed once there is one; over any other with MTA_FEED_URL set.
+# Over the sample feed once there is one, unless a feed or a lake is chosen.
 ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000
-	@if [ -z "$$MTA_FEED_URL" ] && [ -f $(SAMPLE)/feed.env ]; then set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
+	@if [ -z "$$MTA_FEED_URL$$MTA_LAKE_URL" ] && [ -f $(SAMPLE)/feed.env ]; then \
+	  echo "over the sample feed; set MTA_FEED_URL for another"; set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
 	exec $(BIN)/mta-pipeline ui
 
 test: $(VENV)/dev.stamp ## the whole test suite

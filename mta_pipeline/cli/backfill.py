@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import click
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mta_pipeline.cli.progress import WeekProgress
@@ -21,10 +22,11 @@ from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
-from mta_pipeline.orchestration.dagster_edges import range_tags
+from mta_pipeline.orchestration.dagster_edges import failed_partitions, range_tags
 from mta_pipeline.orchestration.definitions import defs
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
+from mta_pipeline.orchestration.partitions import WEEKS
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -53,24 +55,31 @@ class WeekResult:
 
 def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per_run: int | None) -> bool:
     """Backfill `weeks`; tells whether all are good."""
-    store = LakeIOManager(url=settings.lake_url).store()
-    wanted = [week for week in weeks if not (only_missing and store.exists(week.object_name))]
-    if len(wanted) < len(weeks):
-        click.echo(f"{len(weeks) - len(wanted)} of {len(weeks)} weeks are in the lake already", err=True)
-    if not wanted:
-        return True
-    results = {week: WeekResult(week) for week in wanted}
-    with dg.DagsterInstance.get() as instance, WeekProgress("backfill", len(wanted)) as progress:
+    with dg.DagsterInstance.get() as instance:
         report_killed(instance)
-        for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
-            if _run_batch(batch, instance, results, progress):
-                break
+        wanted = _missing(weeks, settings, instance) if only_missing else list(weeks)
+        if len(wanted) < len(weeks):
+            click.echo(f"{len(weeks) - len(wanted)} of {len(weeks)} weeks are in the lake already", err=True)
+        if not wanted:
+            return True
+        results = {week: WeekResult(week) for week in wanted}
+        with WeekProgress("backfill", len(wanted)) as progress:
+            for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
+                if _run_batch(batch, instance, results, progress):
+                    break
     begun = [result for result in results.values() if result.begun]
     _show(begun)
     if len(begun) < len(wanted):
         left = len(wanted) - len(begun)
         click.echo(f"interrupted with {left} weeks to go; the same command with --only-missing goes on", err=True)
     return all(result.good for result in results.values())
+
+
+def _missing(weeks: Sequence[Week], settings: Settings, instance: dg.DagsterInstance) -> list[Week]:
+    """The weeks without an object, and those that are red: a run may have ended between publishing and recording."""
+    store = LakeIOManager(url=settings.lake_url).store()
+    red = failed_partitions(instance, LAKE_OBJECT, WEEKS, [week.key for week in weeks])
+    return [week for week in weeks if week.key in red or not store.exists(week.object_name)]
 
 
 def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:
@@ -169,7 +178,7 @@ def _row(result: WeekResult) -> tuple[str, ...]:
         _megabytes(metadata["bytes"]),
         _megabytes(metadata["compressed bytes"]),
         checks,
-        str(metadata["dagster/uri"]),
+        escape(str(metadata["dagster/uri"])),
     )
 
 

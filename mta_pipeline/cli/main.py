@@ -14,7 +14,7 @@ import click
 
 from mta_pipeline import __version__
 from mta_pipeline.cli.home import ensure_dagster_home
-from mta_pipeline.domain.errors import Finding, PipelineError, WeekError
+from mta_pipeline.domain.errors import Finding, PipelineError, SettingsError, WeekError
 from mta_pipeline.domain.settings import PROJECT, Settings
 from mta_pipeline.domain.weeks import Week
 
@@ -28,8 +28,10 @@ class Commands(click.Group):
         """Run the command; what the pipeline raises on purpose becomes its message."""
         try:
             return super().invoke(ctx)
-        except PipelineError as error:
+        except (SettingsError, WeekError) as error:
             raise click.UsageError(str(error)) from error
+        except PipelineError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

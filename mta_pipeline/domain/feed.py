@@ -177,7 +177,7 @@ class _Fetch:
                 "The MTA has retired this feed, and a new file may be late: try again later, or point "
                 "MTA_FEED_URL at a mirror that has the week.",
             )
-        if response.status_code in TRANSIENT_STATUS:
+        if response.status_code in TRANSIENT_STATUS or response.status_code > 505:
             raise self.fault(
                 TransientFeedError,
                 status,

@@ -88,7 +88,9 @@ class LocalStore:
         return str(self._path(name))
 
     def exists(self, name: str) -> bool:
-        return self._path(name).is_file()
+        path = self._path(name)
+        with disk_errors_as(LakeError, path, "MTA_LAKE_URL"):
+            return path.is_file()
 
     def stat(self, name: str) -> Digest | None:
         try:

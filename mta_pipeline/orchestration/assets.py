@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain.errors import Finding
+from mta_pipeline.domain.errors import Finding, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
@@ -79,7 +79,11 @@ with known_previews():
     ) -> Iterator[Event]:
         """Bring weeks from the feed through audit and staging into the lake."""
         way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale)
-        way.staging.sweep()
+        try:
+            way.staging.sweep()
+        except StagingError as error:
+            # Tidying up is no reason to fail; a folder that cannot be used is told of by each week.
+            context.log.warning(str(error))
         weeks = [Week.parse(key) for key in context.partition_keys]
         failed: dict[Week, list[Finding]] = {}
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))

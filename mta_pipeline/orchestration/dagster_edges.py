@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from urllib.parse import quote
 
 import dagster as dg
@@ -85,8 +85,9 @@ def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     with ExitStack() as stack:
         for shard in shards:
             path = log.path_for_shard(shard)  # type: ignore[attr-defined]
-            connection = stack.enter_context(closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)))
-            connection.execute("SELECT count(*) FROM sqlite_master")  # only now is it really open
+            with suppress(sqlite3.Error):  # it only saves time
+                connection = stack.enter_context(closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)))
+                connection.execute("SELECT count(*) FROM sqlite_master")  # only now is it really open
         yield
 
 
