@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint format bench lock clean
+.PHONY: help run ui image up down test test-stack lint format bench lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -23,13 +23,37 @@ ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000
 	  echo "over the sample feed; set MTA_FEED_URL for another"; set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
 	exec $(BIN)/mta-pipeline ui
 
+# deploy/compose.yaml with stand-ins for the cloud: its settings are deploy/laptop.env and nothing else.
+COMPOSE := env -i PATH="$$PATH" HOME="$$HOME" DOCKER_HOST="$$DOCKER_HOST" DOCKER_CONTEXT="$$DOCKER_CONTEXT" \
+  DOCKER_SOCK="$$DOCKER_SOCK" DOCKER_GID="$$(stat -c %g "$${DOCKER_SOCK:-/var/run/docker.sock}" 2>/dev/null || echo 0)" UI_PORT="$$UI_PORT" \
+  docker compose --env-file deploy/laptop.env --file deploy/compose.yaml
+BUILD := docker build --quiet $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) \
+  --build-arg REVISION="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+
+image: ## the container image, mta-pipeline:local
+	@$(BUILD) --tag mta-pipeline:local .
+
+up: image ## production's shape on a laptop, without any cloud: containers, Postgres, a bucket, a sample feed
+	@$(BUILD) --target emulator --tag mta-pipeline:local-emulator .
+	@$(COMPOSE) up --detach --no-build --wait --wait-timeout 300
+	@echo "the UI is on http://127.0.0.1:$${UI_PORT:-3000}; make down ends it"
+
+down: ## end what `make up` began; its data too with DOWN=--volumes
+	@runs=$$(docker ps --quiet --filter label=mta-pipeline=run); [ -z "$$runs" ] || docker stop $$runs
+	@$(COMPOSE) down $(DOWN)
+	@[ "$(DOWN)" != --volumes ] || docker volume rm --force mta-pipeline-staging
+
 test: $(VENV)/dev.stamp ## the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST)
+
+test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
+	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)
 
 lint: $(VENV)/dev.stamp ## format, style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/dev.stamp ## put the code into its format
 	@$(BIN)/ruff format .
@@ -38,12 +62,12 @@ format: $(VENV)/dev.stamp ## put the code into its format
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
 
-lock: $(VENV)/dev.stamp ## choose newer dependencies, within pyproject.toml's bounds
+lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with UPGRADE=--upgrade
 	@$(BIN)/pip install --quiet uv
 	@for lock in "requirements.lock --extra build --extra deploy" \
 	  "requirements-k8s.lock --extra build --extra deploy --extra k8s" \
 	  "requirements-dev.lock --extra build --extra deploy --extra dev"; do \
-	  $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  $(BIN)/uv pip compile pyproject.toml --quiet $(UPGRADE) --universal --python-version 3.10 --generate-hashes \
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
 

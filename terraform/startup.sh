@@ -107,7 +107,7 @@ done
 
 # The image's user owns what it writes.
 user=$(docker run --rm --network none --entrypoint id "$(image)" -u)
-install -d -o "$user" "$DATA/staging"
+install -d -o "$user" "$DATA/mta-pipeline-staging"
 mkdir -p "$DATA/postgres"
 
 docker compose --project-directory "$STACK" up --detach --no-build --remove-orphans \
