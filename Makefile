@@ -42,7 +42,7 @@ lock: $(VENV)/dev.stamp ## choose newer dependencies, within pyproject.toml's bo
 	@$(BIN)/pip install --quiet uv
 	@for lock in "requirements.lock --extra build --extra deploy" \
 	  "requirements-k8s.lock --extra build --extra deploy --extra k8s" \
-	  "requirements-dev.lock --extra build --extra deploy --extra dev"; do \
+	  "requirements-dev.lock --extra build --extra deploy --extra k8s --extra dev"; do \
 	  $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
