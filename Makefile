@@ -66,7 +66,7 @@ lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with
 	@$(BIN)/pip install --quiet uv
 	@for lock in "requirements.lock --extra build --extra deploy" \
 	  "requirements-k8s.lock --extra build --extra deploy --extra k8s" \
-	  "requirements-dev.lock --extra build --extra deploy --extra dev"; do \
+	  "requirements-dev.lock --extra build --extra deploy --extra k8s --extra dev"; do \
 	  $(BIN)/uv pip compile pyproject.toml --quiet $(UPGRADE) --universal --python-version 3.10 --generate-hashes \
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
