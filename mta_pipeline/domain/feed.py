@@ -13,7 +13,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,19 +151,41 @@ class _Fetch:
 
     def read_http(self, file: BinaryIO) -> None:
         """Stream from a server; goes on where the try before broke off if the server proves it can."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
+        headers = {}
         if self.size and self._validator:
-            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+            headers = {"Range": f"bytes={self.size}-", "If-Range": self._validator}
         with self._network_errors(), requests.Session() as session:
             session.max_redirects = 5
-            with session.get(
-                self._url, headers=headers, stream=True, timeout=(self._patience.connect, self._patience.read)
-            ) as response:
+            with self._get(session, headers) as response:
                 self._check_status(response)
                 if not (response.status_code == 206 and self._continues(response)):
                     self._start_over(file, response)
                 self._take(self._pieces(response), file)
                 self._check_length(response)
+            if response.status_code == 200 and not _tells_its_end(response):
+                self._check_end(session)
+
+    def _get(self, session: requests.Session, headers: Mapping[str, str]) -> requests.Response:
+        usual = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
+        timeout = (self._patience.connect, self._patience.read)
+        return session.get(self._url, headers={**usual, **headers}, stream=True, timeout=timeout)
+
+    def _check_end(self, session: requests.Session) -> None:
+        """Ask for what comes after the end, where only the closed connection told that it was the end.
+
+        A stream that breaks at a line's end looks whole otherwise. A server that knows ranges answers in a
+        word (RFC 9110, 15.5.17: 416); of another one the file is read again, for its size.
+        """
+        with self._get(session, {"Range": f"bytes={self.size}-"}) as response:
+            if response.status_code == 416:
+                whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+                size = int(whole) if whole.isdecimal() else self.size
+            else:
+                self._check_status(response)
+                before = self.size if response.status_code == 206 else 0
+                size = before + sum(map(len, self._pieces(response)))
+        if size != self.size:
+            raise self._cut(f"a stream that ended after {self.size:,} bytes", f"{size:,}, as another look tells")
 
     def _check_status(self, response: requests.Response) -> None:
         status = f"{response.status_code} {response.reason}"
@@ -324,6 +346,13 @@ class _Fetch:
         if issubclass(kind, TransientFeedError):
             return kind(finding, retry_after)
         return kind(finding)
+
+
+def _tells_its_end(response: requests.Response) -> bool:
+    """Whether the stream itself shows where it ends, so that a cut one cannot pass for a whole one."""
+    return bool(response.raw.chunked) or any(
+        name in response.headers for name in ("Content-Length", "Content-Encoding")
+    )
 
 
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:

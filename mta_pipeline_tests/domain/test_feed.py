@@ -99,7 +99,43 @@ def test_a_whole_file_arrives_byte_for_byte_and_is_measured(
     assert destination.read_bytes() == BODY
     assert (report.size, report.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
     assert report.url == f"{feed_server.url}/{WEEK.file_name}"
-    assert report.tries == tries(feed_server) == 1
+    assert report.tries == 1
+
+
+LINE_END = BODY.index(b"\n", MIDDLE) + 1
+
+
+def test_a_stream_that_nothing_but_its_end_tells_the_length_of_is_looked_at_twice(
+    feed_server: FeedServer, destination: Path
+) -> None:
+    unframed = whole(BODY[:LINE_END], length=False), whole(BODY, length=False)
+    assert fetched(feed_server, destination, *unframed).tries == 2
+    assert destination.read_bytes() == BODY
+
+
+def test_a_second_look_that_ends_early_is_no_proof(feed_server: FeedServer, destination: Path) -> None:
+    answers = whole(BODY, length=False), whole(BODY[:LINE_END], length=False), whole(BODY, length=False)
+    assert fetched(feed_server, destination, *answers).tries == 2
+    assert destination.read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("at", "needed"), [(len(BODY), 1), (LINE_END, 2)], ids=["whole", "cut"])
+def test_of_a_server_that_knows_ranges_only_what_comes_next_is_asked(
+    feed_server: FeedServer, destination: Path, at: int, needed: int
+) -> None:
+    knows_ranges = ranged(BODY, etag='"a"')
+    report = fetched(feed_server, destination, whole(BODY[:at], length=False), knows_ranges)
+    assert destination.read_bytes() == BODY
+    assert report.tries == needed
+    assert ranges(feed_server)[:2] == [None, f"bytes={at}-"]
+
+
+def test_a_server_that_falls_ill_before_the_second_look_is_tried_again(
+    feed_server: FeedServer, destination: Path
+) -> None:
+    answers = whole(BODY, length=False), status(503), whole(BODY, length=False)
+    assert fetched(feed_server, destination, *answers).tries == 2
+    assert destination.read_bytes() == BODY
 
 
 def test_the_bytes_as_they_are_stored_are_asked_for_and_by_whom(feed_server: FeedServer, destination: Path) -> None:
