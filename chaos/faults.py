@@ -310,6 +310,25 @@ def _two_runs(kill: bool = False, machines: bool = False) -> Callable[[World], N
     return strike
 
 
+def _one_machine_behind(world: World) -> None:
+    """Of two machines one gets the old file of a week, slowly, and the other the new one that replaces it."""
+
+    def slowly(body: bytes, pause: float) -> Answer:
+        def answer(exchange: Exchange) -> None:
+            exchange.start(200, {"Content-Length": str(len(body))}, "OK")
+            exchange.send(body[:-1])
+            exchange.closing.wait(pause)
+            exchange.send(body[-1:])
+
+        return answer
+
+    for week, old in list(world.bodies.items()):
+        new = world.publish(week)
+        behind = world.strike(slowly(old, world.chance.uniform(0, 0.5)))
+        world.feed.serve(week, behind, feed_server.whole(new))
+    _two_runs(machines=True)(world)
+
+
 # Disks.
 
 
@@ -550,6 +569,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("sigint", "process", "SIGINT (Ctrl-C) at random moments", "healed", _ended_by(signal.SIGINT, 3)),
     Fault("two-runs", "process", "two runs at once on the same weeks", "survived", _two_runs()),
     Fault("two-machines", "process", "the same, with a staging folder each", "survived", _two_runs(machines=True)),
+    Fault("one-machine-behind", "process", "the same, while the publisher replaces its files", "either",
+          _one_machine_behind),
+    Fault("bucket-one-machine-behind", "process", "the same, over a bucket", "either", _one_machine_behind,
+          lake="bucket"),
     Fault("one-of-two-killed", "process", "two runs at once, and SIGKILL for one of them", "either",
           _two_runs(kill=True)),
 
