@@ -20,7 +20,7 @@ from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_
 from mta_pipeline.domain.compression import Content, compress, content, digest, sha256_of
 from mta_pipeline.domain.errors import CorruptObject, Finding, PipelineError, StagingError, disk_errors_as
 from mta_pipeline.domain.feed import Feed
-from mta_pipeline.domain.lake import LakeStore, Published, corrupt, rows_of
+from mta_pipeline.domain.lake import LakeStore, Looked, Published, corrupt, rows_of
 from mta_pipeline.domain.layouts import layout_of
 from mta_pipeline.domain.scan import Scan, scan
 from mta_pipeline.domain.staging import StagedWeek, Staging
@@ -109,10 +109,15 @@ class Ingest:
         """
         outcome = Outcome(week)
         with _failing(FILE_FETCHED, outcome), self.staging.claim(week) as staged:
-            self._stage(staged, outcome, fetch)
-            if outcome.raw and publish:
+            over = None
+            if publish:
                 with _failing(OBJECT_INTACT, outcome):
-                    self._publish(staged, outcome.raw, outcome)
+                    # Before the file is asked for: another machine may get, and publish, a newer one meanwhile.
+                    over = Looked(self.lake.stat(week.object_name))
+            self._stage(staged, outcome, fetch)
+            if outcome.raw and over:
+                with _failing(OBJECT_INTACT, outcome):
+                    self._publish(staged, outcome.raw, outcome, over)
         return outcome
 
     def _stage(self, staged: StagedWeek, outcome: Outcome, fetch: bool) -> None:
@@ -136,8 +141,10 @@ class Ingest:
                 sha256 = sha256_of(file)
         with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week):
             seen = scan(path)
-        with _failing(ROW_COUNT_IN_RANGE, outcome):
-            neighbours = self._rows_in_lake(week)
+        neighbours: dict[Week, int] = {}
+        if not outcome.failures:
+            with _failing(ROW_COUNT_IN_RANGE, outcome):
+                neighbours = self._rows_in_lake(week)
         if outcome.failures:  # it is the lake that failed: nothing is known against the file
             return
         for verdict in audit(seen, week, source, neighbours, self.feed_scale):
@@ -165,7 +172,7 @@ class Ingest:
                     rows[other] = stored
         return rows
 
-    def _publish(self, staged: StagedWeek, raw: RawFile, outcome: Outcome) -> None:
+    def _publish(self, staged: StagedWeek, raw: RawFile, outcome: Outcome, over: Looked) -> None:
         """Compress, make sure that this holds the audited bytes, publish, and see what is stored."""
         begin = time.monotonic()
         week = staged.week
@@ -186,7 +193,7 @@ class Ingest:
             "source": raw.source,
             "pipeline": __version__,
         }
-        published = self.lake.publish(staged.compressed, week.object_name, metadata)
+        published = self.lake.publish(staged.compressed, week.object_name, metadata, over)
         if published.digest != compressed:
             raise corrupt(published.uri, f"{published.digest}", f"{compressed}")
         outcome.stored = StoredObject(published, time.monotonic() - begin)

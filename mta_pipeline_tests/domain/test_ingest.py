@@ -9,7 +9,7 @@ import random
 import re
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from mta_pipeline.domain.compression import compress
 from mta_pipeline.domain.errors import Finding, LakeError
 from mta_pipeline.domain.feed import MOST_BYTES
 from mta_pipeline.domain.ingest import Outcome
-from mta_pipeline.domain.lake import Change, LocalStore, Published
+from mta_pipeline.domain.lake import Change, LocalStore, Looked, Published
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.child import TRAPS, running, wait_until_here
 from mta_pipeline_tests.feed_server import (
@@ -530,10 +530,12 @@ def test_a_store_that_has_stored_something_else_is_told(bench: Workbench) -> Non
     class Cutting(LocalStore):
         """Loses the last bytes of what it is given."""
 
-        def publish(self, source: Path, name: str, metadata: object) -> Published:
+        def publish(
+            self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None
+        ) -> Published:
             with source.open("r+b") as file:
                 file.truncate(source.stat().st_size - 5)
-            return super().publish(source, name, {})
+            return super().publish(source, name, {}, over)
 
     bench.offer(WEEK)
     outcome = replace(bench.ingest(), lake=Cutting(bench.lake)).week(WEEK)
@@ -700,10 +702,12 @@ def test_a_fault_that_nobody_foresaw_surfaces_when_all_other_weeks_are_through(
     class Broken(LocalStore):
         """Meets a bug at one week."""
 
-        def publish(self, source: Path, name: str, metadata: object) -> Published:
+        def publish(
+            self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None
+        ) -> Published:
             if name == WEEK.object_name:
                 raise RuntimeError("a bug")
-            return super().publish(source, name, {})
+            return super().publish(source, name, {}, over)
 
     old = bench.fill_lake(WEEK)
     bench.offer(*ALL)
