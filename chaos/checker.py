@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -21,7 +23,10 @@ OBJECT = re.compile(r"turnstile/turnstile_([0-9]{6})\.csv\.gz")
 HALF_OBJECT = re.compile(r"turnstile/\.turnstile_([0-9]{6})\.csv\.gz\.part")
 STAGED = re.compile(r"turnstile_([0-9]{6})\.txt")
 REJECTED = re.compile(r"rejected/turnstile_([0-9]{6})\.txt")
-HALF_STAGED = re.compile(r"(?:\.locks/turnstile_([0-9]{6})|turnstile_([0-9]{6})\.txt(?:\.gz)?\.part)")
+ORIGIN = re.compile(r"turnstile_([0-9]{6})\.txt\.origin")
+HALF_STAGED = re.compile(
+    r"\.locks/turnstile_[0-9]{6}|turnstile_[0-9]{6}\.txt(?:\.gz)?\.part(?:\.origin)?|\.turnstile_[0-9]{6}\.txt.*\.part"
+)
 LAKE_OBJECT = '["lake_object"]'  # as Dagster writes asset keys
 
 
@@ -77,6 +82,7 @@ class Evidence:
     record: Mapping[str, Recorded]
     staging: Sequence[Mapping[str, bytes]]  #: all that is in each staging folder, by path
     wanted: Mapping[str, Collection[str]] = field(default_factory=dict)  #: what the objects must hold in the end
+    tampered: Collection[str] = ()  #: what the fault itself has damaged in staging
 
 
 class Damaged(Exception):
@@ -89,7 +95,7 @@ def check(evidence: Evidence, healed: bool, half_done: bool = False) -> list[Bro
         *_objects(evidence),
         *_history(evidence),
         *_record(evidence),
-        *_strays(evidence, half_done),
+        *_strays(evidence, healed, half_done),
     ]
     if healed:
         broken += _healing(evidence)
@@ -173,7 +179,7 @@ def _record(evidence: Evidence) -> Iterator[Broken]:
                 yield Broken(Promise.GREEN, name, what, release)
 
 
-def _strays(evidence: Evidence, half_done: bool) -> Iterator[Broken]:
+def _strays(evidence: Evidence, healed: bool, half_done: bool) -> Iterator[Broken]:
     for name in sorted(evidence.lake):
         if OBJECT.fullmatch(name) or (half_done and HALF_OBJECT.fullmatch(name)):
             continue
@@ -181,10 +187,11 @@ def _strays(evidence: Evidence, half_done: bool) -> Iterator[Broken]:
     for name, content in sorted(item for folder in evidence.staging for item in folder.items()):
         staged = STAGED.fullmatch(name)
         if staged:
-            if hashlib.sha256(content).hexdigest() not in evidence.served.get(staged[1], ()):
+            fit = evidence.served.get(staged[1], ())
+            if hashlib.sha256(content).hexdigest() not in fit and (healed or name not in evidence.tampered):
                 what = "is staged as audited, and no good file of the feed was so"
                 yield Broken(Promise.NOTHING_ELSE, f"staging, {name}", what, staged[1])
-        elif not REJECTED.fullmatch(name) and not (half_done and HALF_STAGED.fullmatch(name)):
+        elif not any(known.fullmatch(name) for known in (REJECTED, ORIGIN, *([HALF_STAGED] if half_done else []))):
             yield Broken(Promise.NOTHING_ELSE, f"staging, {name}", "a file that has no business there")
 
 
@@ -245,6 +252,13 @@ def record_of(dagster_home: Path) -> dict[str, Recorded]:
     history = dagster_home / "history"
     if not (history / "runs" / "index.db").is_file() or not (history / "runs.db").is_file():
         return {}
+    with tempfile.TemporaryDirectory() as folder:
+        # SQLite cannot even read on a disk that is full.
+        copy = Path(shutil.copytree(history, Path(folder) / "history", ignore=shutil.ignore_patterns("*-shm")))
+        return _record_in(copy)
+
+
+def _record_in(history: Path) -> dict[str, Recorded]:
     with closing(sqlite3.connect(history / "runs.db")) as runs:
         state = dict(runs.execute("SELECT run_id, status FROM runs"))
     with closing(sqlite3.connect(history / "runs" / "index.db")) as index:

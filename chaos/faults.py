@@ -271,7 +271,7 @@ def _ended_by(which: signal.Signals, times: int) -> Callable[[World], None]:
             time.sleep(world.chance.uniform(0, 0.3))
             if run.poll() is None:
                 world.struck += 1
-                world.killed |= which == signal.SIGKILL
+                world.killed = True
                 run.send_signal(which)
             world.end(run)
             left -= len(world.feed.requests) - asked
@@ -395,6 +395,7 @@ def _staged_file_cut(world: World) -> None:
     for week in world.chance.sample(world.weeks, len(world.weeks) // 2):
         with (world.stagings[0] / week.file_name).open("r+b") as file:
             file.truncate(Request(world, week, world.bodies[week]).within())
+        world.tampered.add(week.file_name)
         world.struck += 1
     world.end(world.start("lake_object", world.weeks[0].key, world.weeks[-1].key))
 

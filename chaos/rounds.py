@@ -81,6 +81,7 @@ class World:
     struck: int = 0
     killed: bool = False  #: hidden files of killed runs may lie about
     broken: list[Broken] = field(default_factory=list)  #: what a fault saw itself
+    tampered: set[str] = field(default_factory=set)  #: what a fault has damaged in staging
     watch: FolderWatch | BucketWatch = field(init=False)
     settings: dict[str, str] = field(init=False)  #: environment of all runs; a fault may change it until it is mended
     stagings: list[Path] = field(init=False)
@@ -200,6 +201,7 @@ class World:
             record=record_of(self.home),
             staging=[files_in(folder) for folder in self.stagings],
             wanted={release: self.served[release][-1:] for release in self.releases},
+            tampered=self.tampered,
         )
 
     @property
