@@ -324,6 +324,7 @@ def _one_machine_behind(world: World) -> None:
 
     for week, old in list(world.bodies.items()):
         new = world.publish(week)
+        world.racing.add(release_of(week.key))
         behind = world.strike(slowly(old, world.chance.uniform(0, 0.5)))
         world.feed.serve(week, behind, feed_server.whole(new))
     _two_runs(machines=True)(world)
@@ -569,10 +570,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("sigterm", "process", "SIGTERM at random moments", "healed", _ended_by(signal.SIGTERM, 3)),
     Fault("sigint", "process", "SIGINT (Ctrl-C) at random moments", "healed", _ended_by(signal.SIGINT, 3)),
     Fault("two-runs", "process", "two runs at once on the same weeks", "survived", _two_runs()),
-    Fault("two-machines", "process", "the same, with a staging folder each", "survived", _two_runs(machines=True)),
-    Fault("one-machine-behind", "process", "the same, while the publisher replaces its files", "either",
+    Fault("two-machines", "process", "two runs at once with a staging folder each", "survived", _two_runs(machines=True)),
+    Fault("one-machine-behind", "process", "… while the publisher replaces files: one machine has the old ones", "either",
           _one_machine_behind),
-    Fault("bucket-one-machine-behind", "process", "the same, over a bucket", "either", _one_machine_behind,
+    Fault("bucket-one-machine-behind", "process", "… over a bucket", "either", _one_machine_behind,
           lake="bucket"),
     Fault("one-of-two-killed", "process", "two runs at once, and SIGKILL for one of them", "either",
           _two_runs(kill=True)),

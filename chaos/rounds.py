@@ -81,6 +81,7 @@ class World:
     struck: int = 0
     killed: bool = False  #: hidden files of killed runs may lie about
     broken: list[Broken] = field(default_factory=list)  #: what a fault saw itself
+    racing: set[str] = field(default_factory=set)  #: weeks whose last two versions two machines have at once
     tampered: set[str] = field(default_factory=set)  #: what a fault has damaged in staging
     watch: FolderWatch | BucketWatch = field(init=False)
     settings: dict[str, str] = field(init=False)  #: environment of all runs; a fault may change it until it is mended
@@ -200,8 +201,9 @@ class World:
             history=list(self.watch.history),
             record=record_of(self.home),
             staging=[files_in(folder) for folder in self.stagings],
-            wanted={release: self.served[release][-1:] for release in self.releases},
+            wanted={release: self.served[release][-2 if release in self.racing else -1 :] for release in self.releases},
             tampered=self.tampered,
+            racing=self.racing,
         )
 
     @property

@@ -133,6 +133,18 @@ def test_a_week_that_lacks_something_is_not_good(name: str) -> None:
     assert good_weeks(BROKEN[name][0]) == {OTHER_RELEASE}
 
 
+def test_of_two_machines_that_raced_either_may_have_recorded_last_but_nobody_else() -> None:
+    raced = replace(with_record(Recorded(True, sha256(OLD))), racing={RELEASE})
+    assert check(raced, healed=False) == []
+    assert check(replace(raced, record={RELEASE: Recorded(True, sha256(OTHER))}), healed=False)
+
+
+def test_what_a_fault_has_damaged_in_staging_is_borne_until_the_healing_run() -> None:
+    tampered = replace(with_staged("turnstile_240120.txt", NEW[:-1]), tampered={"turnstile_240120.txt"})
+    assert check(tampered, healed=False) == []
+    assert check(tampered, healed=True)
+
+
 def test_hidden_files_are_borne_after_a_kill_alone_and_visible_ones_never() -> None:
     for name in ("turnstile_240120.txt.part", "turnstile_240120.txt.gz.part", ".locks/turnstile_240120"):
         assert check(with_staged(name), healed=False, half_done=True) == []
