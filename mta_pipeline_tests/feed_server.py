@@ -204,11 +204,11 @@ def endless(piece: bytes = b"0" * 65_536) -> Answer:
     return answer
 
 
-def stalling(body: bytes, at: int, reached: threading.Event | None = None) -> Answer:
+def stalling(body: bytes, at: int, reached: threading.Event | None = None, headers: Headers = NO_HEADERS) -> Answer:
     """Silence after `at` bytes of the promised body, until the client leaves or the server closes."""
 
     def answer(exchange: Exchange) -> None:
-        exchange.start(200, {"Content-Length": str(len(body))}, "OK")
+        exchange.start(200, {"Content-Length": str(len(body)), **headers}, "OK")
         exchange.send(body[:at])
         if reached:
             reached.set()

@@ -113,15 +113,29 @@ def _run_batch(
             tags={**TAGS, **range_tags(batch[0].key, batch[-1].key)},
             raise_on_error=False,
         )
-    errors = [event.step_failure_data.error for event in outcome.all_events if event.is_step_failure]
-    interrupted = any(error and error.cls_name == INTERRUPTED for error in errors)
+    failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]
+    interrupted = any(failure.error and failure.error.cls_name == INTERRUPTED for failure in failures)
+    told = {
+        week: str(value.value)
+        for failure in failures
+        if failure.user_failure_data
+        for week, value in failure.user_failure_data.metadata.items()
+    }
     for week in batch:
         result = results[week]
         if not result.begun and not interrupted:
-            reason = errors[0].message.strip() if errors and errors[0] else "look at it in the UI"
-            result.failures.append(f"Week {week}: run {run_id} ended without a word on it: {reason}")
+            broke_off = f"Week {week}: run {run_id} ended without a word on it: {_innermost(failures)}"
+            result.failures.append(told.get(week.key, broke_off))
             progress.advance(failed=True)
     return interrupted
+
+
+def _innermost(failures: Sequence[dg.StepFailureData]) -> str:
+    """The reason at the bottom of a step's failure: Dagster wraps what happened into its own errors."""
+    error = failures[0].error if failures else None
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "look at it in the UI"
 
 
 def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress) -> None:

@@ -78,7 +78,7 @@ with known_previews():
         lake: dg.ResourceParam[LakeIOManager],
     ) -> Iterator[Event]:
         """Bring weeks from the feed through audit and staging into the lake."""
-        way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale)
+        way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale, feed.stop)
         try:
             way.staging.sweep()
         except StagingError as error:
@@ -86,11 +86,15 @@ with known_previews():
             context.log.warning(str(error))
         weeks = [Week.parse(key) for key in context.partition_keys]
         failed: dict[Week, list[Finding]] = {}
+        surprise: BaseException | None = None
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
         with kept_open(context.instance, context.run.run_id):
             for outcome in way.weeks(weeks, fetch, publish):
                 yield from events_of(outcome, context)
                 if outcome.failures:
                     failed[outcome.week] = outcome.failures
+                if outcome.surprise:
+                    surprise = outcome.surprise
+                    context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
         if failed:
-            raise failure_of(failed, len(weeks))
+            raise failure_of(failed, len(weeks)) from surprise
