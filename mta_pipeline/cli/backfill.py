@@ -22,11 +22,10 @@ from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
-from mta_pipeline.orchestration.dagster_edges import failed_partitions, range_tags
+from mta_pipeline.orchestration.dagster_edges import broken_off_partitions, range_tags
 from mta_pipeline.orchestration.definitions import defs
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
-from mta_pipeline.orchestration.partitions import WEEKS
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -76,10 +75,10 @@ def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per
 
 
 def _missing(weeks: Sequence[Week], settings: Settings, instance: dg.DagsterInstance) -> list[Week]:
-    """The weeks without an object, and those that are red: a run may have ended between publishing and recording."""
+    """The weeks without an object, and those whose last run left them: it may have ended before it recorded them."""
     store = LakeIOManager(url=settings.lake_url).store()
-    red = failed_partitions(instance, LAKE_OBJECT, WEEKS, [week.key for week in weeks])
-    return [week for week in weeks if week.key in red or not store.exists(week.object_name)]
+    left = broken_off_partitions(instance, LAKE_OBJECT)
+    return [week for week in weeks if week.key in left or not store.exists(week.object_name)]
 
 
 def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:

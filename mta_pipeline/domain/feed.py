@@ -418,15 +418,22 @@ class _Session(requests.Session):
         """See `requests.sessions.SessionRedirectMixin`. Raises `FeedError` for an address that is not followed."""
         target = super().get_redirect_target(resp)
         if target is not None:
-            here, there = urlsplit(resp.url).scheme, urlsplit(urljoin(resp.url, target)).scheme
-            if there not in ("http", "https") or (here == "https" and there == "http"):
-                raise self._fetch.fault(
-                    FeedError,
-                    f"a redirect from {here} to {without_credentials(target)}",
-                    "one to an https:// address" if here == "https" else "one to an http(s):// address",
-                    "Open the address and look; if that is where the files are now, point MTA_FEED_URL there.",
-                )
+            try:
+                self._check_redirect(resp.url, target)
+            except BaseException:
+                resp.close()  # nobody else does it any more
+                raise
         return target
+
+    def _check_redirect(self, url: str, target: str) -> None:
+        here, there = urlsplit(url).scheme, urlsplit(urljoin(url, target)).scheme
+        if there not in ("http", "https") or (here == "https" and there == "http"):
+            raise self._fetch.fault(
+                FeedError,
+                f"a redirect from {here} to {without_credentials(target)}",
+                "one to an https:// address" if here == "https" else "one to an http(s):// address",
+                "Open the address and look; if that is where the files are now, point MTA_FEED_URL there.",
+            )
 
 
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:

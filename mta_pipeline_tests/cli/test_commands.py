@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from mta_pipeline.cli.backfill import batches
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
+from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, whole
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
 
 NEWEST_PUBLISHED = Week.newest_published(datetime.now(timezone.utc))
@@ -226,17 +228,83 @@ def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_backfill_ends_with_the_table_and_says_how_to_go_on(
-    terminal: Terminal, number: signal.Signals
+@pytest.mark.parametrize("where", ["server", "folder"])
+def test_an_interrupted_backfill_ends_within_seconds_and_says_how_to_go_on(
+    terminal: Terminal, feed_server: FeedServer, where: str, number: signal.Signals
 ) -> None:
-    with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (command, pipe):
+    """The feed stalls, and would be waited for for a minute, five times."""
+    with ExitStack() as stack:
+        if where == "server":
+            reached = threading.Event()
+            command = stack.enter_context(over_http(terminal, feed_server, stalling(file_of(terminal), 9_000, reached)))
+            assert reached.wait(60)
+        else:
+            command, _ = stack.enter_context(stalled(terminal, "backfill", OLDEST.key, NEWEST.key))
+        instance = stack.enter_context(instance_of(terminal))
+        until(lambda: {OLDEST.key, NEWEST.key} <= instance.get_materialized_partitions(LAKE_OBJECT))
         command.send_signal(number)
-        pipe.close()  # the week under way ends before the command does
-        output, errors = command.communicate()
+        begin = time.monotonic()
+        output, errors = command.communicate(timeout=60)
+        assert time.monotonic() - begin < 10
     assert command.returncode == 1
     assert "weeks are good" in output
     assert "FAILED" not in errors
-    assert "weeks to go; the same command with --only-missing goes on" in errors
+    assert "Traceback" not in errors
+    assert "1 weeks to go; the same command with --only-missing goes on" in errors
+    assert not terminal.object(MIDDLE).exists()
+    locks = [
+        *(terminal.folder / "staging" / ".locks").iterdir(),
+        *(terminal.folder / "home" / "command_line_runs").iterdir(),
+    ]
+    assert locks == []
+    assert statuses(terminal) in (["CANCELED"], ["FAILURE"]), "nothing counts as running"
+    # Once more, with what is there.
+    feed_server.serve(MIDDLE, whole(file_of(terminal)))
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "1 of 1 weeks are good" in done.stdout
+    assert gzip.decompress(terminal.object(MIDDLE).read_bytes()) == file_of(terminal)
+    assert terminal.states() == {week.key: "in_lake" for week in THREE_WEEKS}
+    assert not list((terminal.folder / "staging").rglob("*.part*"))
+
+
+def test_a_week_that_was_published_and_not_recorded_when_a_backfill_was_interrupted_is_not_skipped(
+    terminal: Terminal, feed_server: FeedServer
+) -> None:
+    reached = threading.Event()
+    with over_http(terminal, feed_server, stalling(file_of(terminal), 9_000, reached)) as command:
+        assert reached.wait(60)
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=60)
+    # As if the interruption had come between the two.
+    terminal.object(MIDDLE).parent.mkdir(parents=True, exist_ok=True)
+    terminal.object(MIDDLE).write_bytes(gzip.compress(file_of(terminal)))
+    feed_server.serve(MIDDLE, whole(file_of(terminal)))
+    terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    with instance_of(terminal) as instance:
+        assert instance.get_materialized_partitions(LAKE_OBJECT) == {week.key for week in THREE_WEEKS}
+
+
+def file_of(terminal: Terminal) -> bytes:
+    return (terminal.feed / MIDDLE.file_name).read_bytes()
+
+
+def statuses(terminal: Terminal) -> list[str]:
+    with instance_of(terminal) as instance:
+        return sorted(run.status.value for run in instance.get_runs())
+
+
+@contextmanager
+def over_http(terminal: Terminal, server: FeedServer, answer: Answer) -> Iterator[subprocess.Popen[str]]:
+    """A backfill of the three weeks from a server that gives `answer` for MIDDLE."""
+    for week in (OLDEST, NEWEST):
+        server.serve(week, whole((terminal.feed / week.file_name).read_bytes()))
+    server.serve(MIDDLE, answer)
+    terminal.settings |= {"MTA_FEED_URL": server.url, "NO_PROXY": "*"}
+    with terminal.start("backfill", OLDEST.key, NEWEST.key) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:
