@@ -123,14 +123,16 @@ def _run_batch(
     for week in batch:
         result = results[week]
         if not result.begun and not interrupted:
-            broke_off = f"Week {week}: run {run_id} ended without a word on it: {_innermost(failures)}"
+            broke_off = f"Week {week}: run {run_id} ended without a word on it: {_reason(failures)}"
             result.failures.append(told.get(week.key, broke_off))
             progress.advance(failed=True)
     return interrupted
 
 
-def _innermost(failures: Sequence[dg.StepFailureData]) -> str:
-    """The reason at the bottom of a step's failure: Dagster wraps what happened into its own errors."""
+def _reason(failures: Sequence[dg.StepFailureData]) -> str:
+    """What the step says, else what is at the bottom: Dagster wraps what happened into errors of its own."""
+    if failures and failures[0].user_failure_data and failures[0].user_failure_data.description:
+        return str(failures[0].user_failure_data.description)
     error = failures[0].error if failures else None
     while error and error.cause:
         error = error.cause

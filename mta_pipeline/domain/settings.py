@@ -51,7 +51,7 @@ class Settings:
         if last and last < first:
             raise _wrong("MTA_LAST_WEEK", last.key, f"no week before MTA_FIRST_WEEK, {first.key}")
         return cls(
-            feed_url=_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
+            feed_url=usable_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
             feed_scale=_scale(given.get("MTA_FEED_SCALE", "1")),
             lake_url=_lake_url(given.get("MTA_LAKE_URL", "data/lake")),
             staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
@@ -67,8 +67,8 @@ def _folder(variable: str, text: str) -> Path:
         raise _wrong(variable, text, "a folder") from fault
 
 
-def _feed_url(text: str) -> str:
-    """The address, its scheme in small letters, without a slash at its end."""
+def usable_feed_url(text: str) -> str:
+    """The address, its scheme in small letters, without a slash at its end. Raises `SettingsError`."""
     scheme, _, rest = text.partition(":")
     try:
         url = urlsplit(text)

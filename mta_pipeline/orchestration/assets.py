@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain.errors import Finding, StagingError
+from mta_pipeline.domain.errors import Finding, PipelineError, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
@@ -78,7 +78,16 @@ with known_previews():
         lake: dg.ResourceParam[LakeIOManager],
     ) -> Iterator[Event]:
         """Bring weeks from the feed through audit and staging into the lake."""
-        way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale, feed.stop)
+        if not context.selected_asset_keys:
+            raise dg.Failure(
+                "No asset is selected: these checks are verdicts on a week while it is brought to the lake. "
+                "Materialize raw_csv or lake_object for the weeks in question, their checks come with them.",
+                allow_retries=False,
+            )
+        try:
+            way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale, feed.stop)
+        except PipelineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         try:
             way.staging.sweep()
         except StagingError as error:

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from mta_pipeline.domain.feed import Feed
+from mta_pipeline.domain.settings import usable_feed_url
 from mta_pipeline.domain.staging import Staging
 
 
@@ -21,7 +22,7 @@ class FeedResource(dg.ConfigurableResource[Feed]):
 
     def feed(self) -> Feed:
         """The domain's feed."""
-        return Feed(self.url)
+        return Feed(usable_feed_url(self.url.strip()))
 
     @property
     def stop(self) -> threading.Event:

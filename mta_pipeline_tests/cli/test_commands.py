@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from mta_pipeline.cli.backfill import batches
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
-from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, whole
+from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, status, whole
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
 
 NEWEST_PUBLISHED = Week.newest_published(datetime.now(timezone.utc))
@@ -305,6 +306,88 @@ def over_http(terminal: Terminal, server: FeedServer, answer: Answer) -> Iterato
             yield command
         finally:
             command.kill()
+
+
+WITH_A_BUG = """
+import sys
+from pathlib import Path
+from mta_pipeline.cli import main
+from mta_pipeline.domain import ingest
+
+def divide(raw, compressed, compress=ingest.compress):
+    if sys.argv[1] in raw.name:
+        1 / 0
+    compress(raw, compressed)
+
+ingest.compress = divide
+main.main(sys.argv[2:])
+"""
+
+
+def test_a_bug_is_told_with_its_week_and_hides_no_other_weeks_failure(terminal: Terminal) -> None:
+    (terminal.feed / OLDEST.file_name).unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_BUG, MIDDLE.file_name, "backfill", OLDEST.key, NEWEST.key],
+        cwd=PROJECT,
+        env={**os.environ, **terminal.settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "1 of 3 weeks are good" in done.stdout
+    first, second = (line for line in done.stderr.splitlines() if line.startswith("FAILED"))
+    assert f"Week {OLDEST.key}: " in first
+    assert "no such file" in first
+    assert f"Week {MIDDLE.key}: the pipeline itself: " in second
+    assert "ZeroDivisionError: division by zero" in second
+
+
+IN_THE_STEP = """
+import sys
+from mta_pipeline.cli import main
+from mta_pipeline.domain.staging import Staging
+Staging.sweep = lambda self: 1 / 0
+main.main(sys.argv[1:])
+"""
+
+
+def test_a_bug_before_the_first_week_is_told_with_its_innermost_reason(terminal: Terminal) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_STEP, "backfill", OLDEST.key],
+        cwd=PROJECT,
+        env={**os.environ, **terminal.settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("FAILED")]
+    assert line.startswith(f"FAILED  Week {OLDEST.key}: run ")
+    assert line.endswith("ended without a word on it: ZeroDivisionError: division by zero")
+
+
+def test_a_run_that_breaks_off_before_its_first_week_says_the_reason(terminal: Terminal) -> None:
+    no_credentials = {"MTA_LAKE_URL": "gs://bucket", "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}
+    done = terminal.run("backfill", OLDEST.key, expect=1, settings=no_credentials)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("FAILED")]
+    assert "found no Google credentials" in line
+    assert "gcloud auth application-default login" in line
+
+
+def test_neither_password_nor_token_is_shown_or_written_anywhere(terminal: Terminal, feed_server: FeedServer) -> None:
+    query = "?token=top-secret&X-Amz-Signature=top-secret"
+    feed_server.serve_path(f"/{OLDEST.file_name}{query}", whole((terminal.feed / OLDEST.file_name).read_bytes()))
+    feed_server.serve_path(f"/{MIDDLE.file_name}{query}", status(503, {"Retry-After": "0"}))
+    url = feed_server.url.replace("//", "//somebody:top-secret@") + query
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, expect=1, settings={"MTA_FEED_URL": url, "NO_PROXY": "*"})
+    assert "1 of 3 weeks are good" in done.stdout
+    assert f"{MIDDLE.file_name}?***: found 503" in done.stderr
+    assert "top-secret" not in done.stdout + done.stderr
+    assert "top-secret" not in terminal.run("weeks").stdout
+    files = [path for path in terminal.folder.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert not [path for path in files if b"top-secret" in path.read_bytes()]
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:
