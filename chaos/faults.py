@@ -164,9 +164,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("one-of-two-killed", "process", "two runs at once, and SIGKILL for one of them", "either",
           two_runs(kill=True)),
 
-    Fault("lake-full", "disk", "the lake's disk fills up", "either", disk_fills(0.01, 0.08),
+    Fault("lake-full", "disk", "the lake's disk fills up", "either", disk_fills(0, 0.03),
           prepare=small_disk("lake")),
-    Fault("staging-full", "disk", "staging's disk fills up", "either", disk_fills(0.2, 0.7),
+    Fault("staging-full", "disk", "staging's disk fills up", "either", disk_fills(0.05, 0.4),
           prepare=small_disk("staging")),
     Fault("all-full", "disk", "one disk for lake, staging and Dagster's record fills up", "either",
           disk_fills(1, 4), prepare=small_disk("lake", "staging", "home")),

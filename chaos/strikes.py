@@ -365,8 +365,7 @@ def disk_fills(low: float, high: float) -> Callable[[World], None]:
             os.posix_fallocate(file.fileno(), 0, max(shutil.disk_usage(disk).free - left, 1))
         world.undo.callback(ballast.unlink)
         world.killed = True  # a full disk may end a process anywhere
-        world.struck += 1
-        world.backfill_however()
+        world.struck += world.backfill_however() != 0
 
     return strike
 
