@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench lock clean
+.PHONY: help run ui image up down test test-stack lint format bench chaos lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ format: $(VENV)/dev.stamp ## put the code into its format
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
 
+chaos: $(VENV)/dev.stamp ## backfills under sixty kinds of fault, each checked: see docs/reliability.md
+	@$(BIN)/python -m chaos $(CHAOS)
+
 lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with UPGRADE=--upgrade
 	@$(BIN)/pip install --quiet uv
 	@for lock in "requirements.lock --extra build --extra deploy" \
@@ -72,7 +75,7 @@ lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with
 	done
 
 clean: ## remove the environment, the data, and Dagster's record of runs
-	rm -rf $(VENV) data .dagster_home bench/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data .dagster_home bench/work chaos/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once, from the lock alone; afterwards no network is needed.

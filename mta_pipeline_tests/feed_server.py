@@ -8,6 +8,7 @@ streams can be cut, reset, stalled or never end.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -204,11 +205,11 @@ def endless(piece: bytes = b"0" * 65_536) -> Answer:
     return answer
 
 
-def stalling(body: bytes, at: int, reached: threading.Event | None = None) -> Answer:
+def stalling(body: bytes, at: int, reached: threading.Event | None = None, headers: Headers = NO_HEADERS) -> Answer:
     """Silence after `at` bytes of the promised body, until the client leaves or the server closes."""
 
     def answer(exchange: Exchange) -> None:
-        exchange.start(200, {"Content-Length": str(len(body))}, "OK")
+        exchange.start(200, {"Content-Length": str(len(body)), **headers}, "OK")
         exchange.send(body[:at])
         if reached:
             reached.set()
@@ -235,6 +236,19 @@ def drip(body: bytes, pause: float) -> Answer:
     return answer
 
 
+def dripping_head(pause: float) -> Answer:
+    """Headers without end, each soon enough to be no silence."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 OK\r\n")
+        for number in itertools.count():
+            exchange.send(b"X" if number else b"X-Long: ")
+            if exchange.closing.wait(pause):
+                return
+
+    return answer
+
+
 def ranged(body: bytes, etag: str) -> Answer:
     """A server that knows Range and If-Range, as RFC 9110 (13.1.5, 14.2) wants it."""
 
@@ -254,14 +268,20 @@ def ranged(body: bytes, etag: str) -> Answer:
 
 
 def part(
-    body: bytes, begin: int, end: int | None = None, claimed: str | None = None, etag: str = "", in_chunks: bool = False
+    body: bytes,
+    begin: int,
+    end: int | None = None,
+    claimed: str | None = None,
+    etag: str = "",
+    in_chunks: bool = False,
+    more: Headers = NO_HEADERS,
 ) -> Answer:
     """206 with the bytes from `begin` to `end`, under the Content-Range `claimed` (default: the true one)."""
     piece = body[begin:end]
 
     def answer(exchange: Exchange) -> None:
         true_range = f"bytes {begin}-{begin + len(piece) - 1}/{len(body)}"
-        headers = {"Content-Range": claimed or true_range, **({"ETag": etag} if etag else {})}
+        headers = {"Content-Range": claimed or true_range, **({"ETag": etag} if etag else {}), **more}
         if in_chunks:
             exchange.start(206, {**headers, "Transfer-Encoding": "chunked"}, "Partial Content")
             exchange.send(f"{len(piece):x}\r\n".encode() + piece + b"\r\n0\r\n\r\n")

@@ -2,7 +2,8 @@
 
 The emulator ignores preconditions on resumable uploads; the proxy enforces them on every upload,
 when it begins and when it ends, one at a time for each object. And it fails on demand: `fail`,
-`reset`, `lose_answers`, `garble_checksums`, `stall`; `requests` tells what was asked for.
+`reset`, `lose_answers`, `garble_checksums`, `stall`, or whatever else a `Fault` is planned for; `requests`
+tells what was asked for, `written` is told of each write.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 BINARY = "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
@@ -58,35 +61,37 @@ class GcsServer:
         self.emulator = emulator  # host:port
         self.requests: list[Asked] = []
         self.meanwhile: Callable[[], object] | None = None  #: done once, between a writer's look and its write
+        self.uploading: Callable[[str], object] | None = None  #: done before each upload; gets bucket/object
+        self.written: Callable[[str], object] | None = None  #: done after each, before another can begin
         self._faults: list[Fault] = []
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self.sessions: dict[str, tuple[str, str | None]] = {}
         handler = type("Handler", (_Handler,), {"gcs": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def fail(self, status: int, times: int = 1, message: str = "", uploads: bool = True) -> None:
         """Answer the next uploads (or all requests but uploads) with an error."""
-        self._plan(Fault("fail", lambda asked: asked.is_upload is uploads, times, status, message))
+        self.plan(Fault("fail", lambda asked: asked.is_upload is uploads, times, status, message))
 
     def reset(self, times: int = 1) -> None:
         """Break the connection in the middle of the next uploads."""
-        self._plan(Fault("reset", lambda asked: asked.is_upload, times))
+        self.plan(Fault("reset", lambda asked: asked.is_upload, times))
 
     def lose_answers(self, times: int = 1) -> None:
         """Carry out the next uploads, but break the connection in the place of an answer."""
-        self._plan(Fault("lose", lambda asked: asked.is_upload, times))
+        self.plan(Fault("lose", lambda asked: asked.is_upload, times))
 
     def garble_checksums(self, times: int = 1) -> None:
         """Answer the next uploads with a wrong crc32c."""
-        self._plan(Fault("garble", lambda asked: asked.is_upload, times))
+        self.plan(Fault("garble", lambda asked: asked.is_upload, times))
 
     def stall(self, times: int = 1) -> threading.Event:
         """Keep silent on the next uploads, until the event is set; then break the connection."""
         fault = Fault("stall", lambda asked: asked.is_upload, times)
-        self._plan(fault)
+        self.plan(fault)
         return fault.released
 
     def recover(self) -> None:
@@ -94,7 +99,8 @@ class GcsServer:
         with self._guard:
             self._faults.clear()
 
-    def _plan(self, fault: Fault) -> None:
+    def plan(self, fault: Fault) -> None:
+        """Let something go wrong from now on."""
         with self._guard:
             self._faults.append(fault)
 
@@ -136,6 +142,13 @@ class GcsServer:
         assert status == 200, answer
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that leave are what a test is about; anything else is told."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     gcs: GcsServer
     protocol_version = "HTTP/1.1"
@@ -154,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "stall":
             fault.released.wait(60)
             return self._break_off()
+        if fault and fault.kind == "late":
+            fault.released.wait(2)
         if fault and fault.kind == "fail":
             return self._refuse(fault.status, fault.message or http.client.responses[fault.status])
         if asked.is_upload and gcs.meanwhile:
@@ -180,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
             target, wanted = f"{bucket}/{name}", asked.query.get("ifGenerationMatch")
         else:
             target, wanted = gcs.sessions.get(session or asked.path, ("", None))
+        if gcs.uploading:
+            gcs.uploading(target)
         with gcs.lock(target):
             if wanted is not None and wanted != gcs.generation(*target.split("/", 1)):
                 error = {
@@ -187,6 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
                 }
                 return 412, [("Content-Type", "application/json")], json.dumps(error).encode()
             status, answered, answer = gcs.forward(self.command, self.path, headers, body)
+            if gcs.written and status == 200:
+                gcs.written(target)
         location = dict(answered).get("Location")
         if location:
             gcs.sessions[parse_qs(urlsplit(location).query).get("upload_id", [urlsplit(location).path])[0]] = (

@@ -13,6 +13,7 @@ from mta_pipeline.domain.errors import Finding
 from mta_pipeline.domain.feed import MOST_BYTES, Feed, Patience
 from mta_pipeline.domain.ingest import Ingest, Outcome
 from mta_pipeline.domain.lake import LocalStore
+from mta_pipeline.domain.origin import path_of
 from mta_pipeline.domain.staging import Staging
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.feed_server import FeedServer, whole
@@ -71,6 +72,7 @@ class Workbench:
         allowed = set(self.staging.glob("turnstile_??????.txt")) | set(
             self.staging.glob("rejected/turnstile_??????.txt")
         )
+        allowed |= {path_of(path) for path in self.staging.glob("turnstile_??????.txt")}
         allowed |= set(self.lake.glob("turnstile/turnstile_??????.csv.gz"))
         return [path for path in files if path not in allowed]
 

@@ -22,11 +22,10 @@ from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
-from mta_pipeline.orchestration.dagster_edges import failed_partitions, range_tags
+from mta_pipeline.orchestration.dagster_edges import broken_off_partitions, range_tags
 from mta_pipeline.orchestration.definitions import defs
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
-from mta_pipeline.orchestration.partitions import WEEKS
 
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -76,10 +75,10 @@ def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per
 
 
 def _missing(weeks: Sequence[Week], settings: Settings, instance: dg.DagsterInstance) -> list[Week]:
-    """The weeks without an object, and those that are red: a run may have ended between publishing and recording."""
+    """The weeks without an object, and those whose last run left them: it may have ended before it recorded them."""
     store = LakeIOManager(url=settings.lake_url).store()
-    red = failed_partitions(instance, LAKE_OBJECT, WEEKS, [week.key for week in weeks])
-    return [week for week in weeks if week.key in red or not store.exists(week.object_name)]
+    left = broken_off_partitions(instance, LAKE_OBJECT)
+    return [week for week in weeks if week.key in left or not store.exists(week.object_name)]
 
 
 def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:
@@ -113,15 +112,31 @@ def _run_batch(
             tags={**TAGS, **range_tags(batch[0].key, batch[-1].key)},
             raise_on_error=False,
         )
-    errors = [event.step_failure_data.error for event in outcome.all_events if event.is_step_failure]
-    interrupted = any(error and error.cls_name == INTERRUPTED for error in errors)
+    failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]
+    interrupted = any(failure.error and failure.error.cls_name == INTERRUPTED for failure in failures)
+    told = {
+        week: str(value.value)
+        for failure in failures
+        if failure.user_failure_data
+        for week, value in failure.user_failure_data.metadata.items()
+    }
     for week in batch:
         result = results[week]
         if not result.begun and not interrupted:
-            reason = errors[0].message.strip() if errors and errors[0] else "look at it in the UI"
-            result.failures.append(f"Week {week}: run {run_id} ended without a word on it: {reason}")
+            broke_off = f"Week {week}: run {run_id} ended without a word on it: {_reason(failures)}"
+            result.failures.append(told.get(week.key, broke_off))
             progress.advance(failed=True)
     return interrupted
+
+
+def _reason(failures: Sequence[dg.StepFailureData]) -> str:
+    """What the step says, else what is at the bottom: Dagster wraps what happened into errors of its own."""
+    if failures and failures[0].user_failure_data and failures[0].user_failure_data.description:
+        return str(failures[0].user_failure_data.description)
+    error = failures[0].error if failures else None
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "look at it in the UI"
 
 
 def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress) -> None:

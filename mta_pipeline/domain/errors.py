@@ -80,6 +80,10 @@ class CorruptObject(LakeError):
     """What the lake (or its waiting room) holds is not what was put there."""
 
 
+class Stopped(Exception):
+    """We were told to stop. No fault of the week that was under way, so no `PipelineError`: it is as it was."""
+
+
 @contextmanager
 def disk_errors_as(error: type[PipelineError], path: Path, setting: str, week: Week | None = None) -> Iterator[None]:
     """Re-raise an `OSError` of the body as `error`, naming `path` and the `setting` that chose it."""

@@ -3,6 +3,7 @@
 A fetch streams into a file that the caller chose, in constant memory, and either delivers the whole
 file or raises a `FeedError` that says why. What often passes by itself (cut streams, stalls, 429,
 5xx) is tried again with growing, random pauses, from where the stream broke off if the server can.
+A fetch that is told to stop leaves what has come, and the next one goes on there, if the server can.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import logging
 import random
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
+from typing import BinaryIO, TypeVar, cast
+from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
 import requests
@@ -31,16 +33,22 @@ from mta_pipeline.domain.errors import (
     Finding,
     NotPublished,
     StagingError,
+    Stopped,
     TransientFeedError,
     disk_errors_as,
 )
+from mta_pipeline.domain.leaving import Late, read_apart
+from mta_pipeline.domain.origin import Origin, path_of
 from mta_pipeline.domain.settings import without_credentials
 from mta_pipeline.domain.weeks import Week
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 BLOCK = 1 << 20
 MOST_BYTES = 256 << 20  # eight times the largest file ever published
+MOST_REDIRECTS = 5
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -50,7 +58,7 @@ class Patience:
 
     connect: float = 10
     read: float = 60  #: between two pieces of the stream
-    attempt: float = 900  #: for one try as a whole: a slow drip must end
+    attempt: float = 900  #: for one try as a whole, headers and redirects included: a slow drip must end
     tries: int = 5
     first_pause: float = 1  #: upper bound of the random pause after the first try; then doubling
     longest_pause: float = 60  #: also when the server asks for more by Retry-After
@@ -76,20 +84,24 @@ class Feed:
         self._most_bytes = most_bytes
 
     def url_of(self, week: Week) -> str:
-        """Where the week's file is, fit for logs: without user and password."""
-        return without_credentials(f"{self._url}/{week.file_name}")
+        """Where the week's file is, fit for logs: without user, password and query."""
+        return without_credentials(self._address(week))
 
-    def fetch(self, week: Week, destination: Path) -> Fetched:
+    def fetch(self, week: Week, destination: Path, stop: threading.Event | None = None) -> Fetched:
         """Bring the week's file to `destination`, replacing what is there.
 
-        Raises `NotPublished`, another `FeedError`, or `StagingError` where writing fails.
+        Raises `NotPublished`, another `FeedError`, or `StagingError` where writing fails; and `Stopped`
+        soon after `stop` is set, from whatever it waits for.
         """
         begin = time.monotonic()
-        fetch = _Fetch(week, f"{self._url}/{week.file_name}", self._patience, self._most_bytes)
+        stop = stop or threading.Event()
+        fetch = _Fetch(week, self._address(week), self._patience, self._most_bytes, stop)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientFeedError),
             stop=tenacity.stop_after_attempt(self._patience.tries),
             wait=self._pause,
+            # Once it is set the next try ends where it begins.
+            sleep=tenacity.sleep_using_event(stop),
             before_sleep=lambda state: log.warning("%s Trying again.", state.outcome and state.outcome.exception()),
             reraise=True,
         )
@@ -97,8 +109,15 @@ class Feed:
         try:
             with disk_errors_as(StagingError, destination, "MTA_STAGING_DIR", week):
                 destination.parent.mkdir(parents=True, exist_ok=True)
-                with destination.open("wb") as file:
-                    retrying(read, file)
+                with destination.open("a+b") as file:
+                    fetch.go_on(file, Origin.of(destination))
+                    path_of(destination).unlink(missing_ok=True)
+                    try:
+                        retrying(read, file)
+                    except Stopped:
+                        file.flush()
+                        fetch.origin().write(destination)
+                        raise
         except TransientFeedError as fault:
             times = retrying.statistics["attempt_number"]
             if times == 1:
@@ -108,6 +127,11 @@ class Feed:
         seconds = time.monotonic() - begin
         tries = retrying.statistics["attempt_number"]
         return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries)
+
+    def _address(self, week: Week) -> str:
+        """Where the week's file is: in the folder, under the same query (a token, say)."""
+        folder, mark, query = self._url.partition("?")
+        return f"{folder.rstrip('/')}/{week.file_name}{mark}{query}"
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Full jitter (a random part of a doubling bound), or what the server asked for."""
@@ -121,20 +145,49 @@ class Feed:
 class _Fetch:
     """One file on its way: what has arrived, over all tries."""
 
-    def __init__(self, week: Week, url: str, patience: Patience, most_bytes: int) -> None:
+    def __init__(self, week: Week, url: str, patience: Patience, most_bytes: int, stop: threading.Event) -> None:
         self._week = week
         self._url = url
         self._patience = patience
         self._most_bytes = most_bytes
+        self._stop = stop
+        # What the first answer said of the file, which a part of it must not contradict.
         self._validator = ""  # proves that a resumed file is still the same file
+        self._last_modified = ""
+        self._total: int | None = None
         self.size = 0
         self.sha256 = hashlib.sha256()
 
+    def origin(self) -> Origin:
+        """What a later fetch must know to go on with what has come."""
+        url = without_credentials(self._url)
+        return Origin(url, self.sha256.hexdigest(), self._validator, self._last_modified, self._total)
+
+    def go_on(self, file: BinaryIO, origin: Origin | None) -> None:
+        """Take over what an earlier fetch left in `file`, if those are the bytes that `origin` tells of."""
+        if not (origin and origin.etag and origin.url == without_credentials(self._url)):
+            return
+        file.seek(0)
+        for block in iter(lambda: file.read(BLOCK), b""):
+            self.size += len(block)
+            self.sha256.update(block)
+        if self.sha256.hexdigest() == origin.sha256:
+            self._validator, self._last_modified, self._total = origin.etag, origin.last_modified, origin.total
+        else:
+            self.size, self.sha256 = 0, hashlib.sha256()
+
     def read_file(self, file: BinaryIO) -> None:
         """Copy from a folder."""
+        self._empty(file)
+        with closing(self._apart(self._from_folder())) as blocks:
+            self._take(blocks, file)
+
+    def _from_folder(self) -> Generator[bytes]:
         path = Path(url2pathname(urlsplit(self._url).path))
         try:
-            source = path.open("rb")
+            with path.open("rb") as source:
+                while block := source.read(BLOCK):
+                    yield block
         except (FileNotFoundError, NotADirectoryError):
             raise self.fault(
                 NotPublished,
@@ -144,26 +197,74 @@ class _Fetch:
             ) from None
         except OSError as error:
             raise self.fault(
-                FeedError, f"{type(error).__name__} ({error.strerror})", "a readable file", "Check its permissions."
+                FeedError,
+                f"{type(error).__name__} ({error.strerror})",
+                "a readable file",
+                "Check its permissions, and the disk that MTA_FEED_URL points at.",
             ) from error
-        with source:
-            self._take(iter(lambda: source.read(BLOCK), b""), file)
 
     def read_http(self, file: BinaryIO) -> None:
         """Stream from a server; goes on where the try before broke off if the server proves it can."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
+        headers: dict[str, str] = {}
         if self.size and self._validator:
-            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
-        with self._network_errors(), requests.Session() as session:
-            session.max_redirects = 5
-            with session.get(
-                self._url, headers=headers, stream=True, timeout=(self._patience.connect, self._patience.read)
-            ) as response:
+            headers = {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+        with self._network_errors(), closing(self._apart(self._from_server(headers))) as answer:
+            response = cast(requests.Response, next(answer))
+            self._check_status(response)
+            self._check_encoding(response)
+            if response.status_code == 206:
+                self._check_part(response)
+            else:
+                self._start_over(file, response)
+            self._take(cast(Iterator[bytes], answer), file)
+            self._check_length()
+            told = self._total is not None or response.raw.chunked
+        if not told:
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Ask for what comes after the end, where only the closed connection told that it was the end.
+
+        A stream that breaks at a line's end looks whole otherwise. A server that knows ranges answers in a
+        word (RFC 9110, 15.5.17: 416); of another one the file is read again, for its size.
+        """
+        headers = {"Range": f"bytes={self.size}-"}
+        with self._network_errors(), closing(self._apart(self._from_server(headers))) as answer:
+            response = cast(requests.Response, next(answer))
+            if response.status_code == 416:
+                whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+                size = int(whole) if whole.isdecimal() else self.size
+            else:
                 self._check_status(response)
-                if not (response.status_code == 206 and self._continues(response)):
-                    self._start_over(file, response)
-                self._take(self._pieces(response), file)
-                self._check_length(response)
+                self._check_encoding(response)
+                before = self.size if response.status_code == 206 else 0
+                size = before + sum(map(len, cast(Iterator[bytes], answer)))
+        if size != self.size:
+            raise self._cut(f"a stream that ended after {self.size:,} bytes", f"{size:,}, as another look tells")
+
+    def _from_server(self, headers: dict[str, str]) -> Generator[requests.Response | bytes]:
+        """The answer's head, then its body as it comes in: `read1` returns what is there."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}", **headers}
+        timeout = (self._patience.connect, self._patience.read)
+        with (
+            _Session(self) as session,
+            session.get(self._url, headers=headers, stream=True, timeout=timeout) as response,
+        ):
+            yield response
+            while piece := response.raw.read1(BLOCK, decode_content=False):
+                yield piece
+
+    def _apart(self, items: Generator[T]) -> Generator[T]:
+        """The items, until we are told to stop, or this try has taken too long."""
+        try:
+            yield from read_apart(items, self._stop, time.monotonic() + self._patience.attempt)
+        except Late:
+            raise self.fault(
+                TransientFeedError,
+                f"{self.size:,} bytes in {self._patience.attempt:.0f} s",
+                "the whole file in that time",
+                "The line or the server is too slow: run the week again later.",
+            ) from None
 
     def _check_status(self, response: requests.Response) -> None:
         status = f"{response.status_code} {response.reason}"
@@ -193,39 +294,53 @@ class _Fetch:
             FeedError, status, "200 OK", "The server will not give this file: check MTA_FEED_URL and your access to it."
         )
 
-    def _continues(self, response: requests.Response) -> bool:
-        return response.headers.get("Content-Range", "").startswith(f"bytes {self.size}-")
+    def _check_encoding(self, response: requests.Response) -> None:
+        """The file as it is was asked for. Nothing tells whether what is unpacked from a compressed one is whole."""
+        encoding = response.headers.get("Content-Encoding", "")
+        if encoding.strip().lower() not in ("", "identity"):
+            raise self.fault(
+                FeedError,
+                f"an answer in the encoding {encoding!r}",
+                "the file as it is, which is what was asked for",
+                "The server, or a proxy on the way, compresses unasked: point MTA_FEED_URL at another mirror.",
+            )
+
+    def _check_part(self, response: requests.Response) -> None:
+        """Make sure that this is the rest of the very file that has begun to come."""
+        claimed = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", claimed)
+        total = int(match[2]) if match and match[2] != "*" else None
+        etag = response.headers.get("ETag") or self._validator
+        last_modified = response.headers.get("Last-Modified") or self._last_modified
+        if not self._validator or not match or int(match[1]) != self.size:
+            found, expected = f"the part {claimed or 'unnamed'!r}", f"the part from byte {self.size}"
+        elif total is not None and self._total is not None and total != self._total:
+            found, expected = f"the rest of a file of {total:,} bytes", f"the rest of one of {self._total:,}"
+        elif etag != self._validator:
+            found, expected = f"the rest of a file with the ETag {etag}", f"the rest of {self._validator}"
+        elif self._last_modified and last_modified != self._last_modified:
+            found, expected = f"the rest of a file of {last_modified}", f"the rest of that of {self._last_modified}"
+        else:
+            self._total = self._total if total is None else total
+            return
+        # The next try begins at the beginning.
+        self._validator = ""
+        raise self.fault(TransientFeedError, found, expected, "Run the week again.")
 
     def _start_over(self, file: BinaryIO, response: requests.Response) -> None:
-        if response.status_code == 206:
-            self._validator = ""
-            raise self.fault(
-                TransientFeedError,
-                f"the part {response.headers.get('Content-Range', 'unnamed')!r}",
-                f"the part from byte {self.size}",
-                "Run the week again.",
-            )
+        self._empty(file)
+        etag, length = response.headers.get("ETag", ""), response.headers.get("Content-Length", "")
+        # Weak validators do not promise the same bytes (RFC 9110, 13.1.5).
+        self._validator = "" if etag.startswith("W/") else etag
+        self._last_modified = response.headers.get("Last-Modified", "")
+        self._total = int(length) if length.isdecimal() else None
+
+    def _empty(self, file: BinaryIO) -> None:
         file.seek(0)
         file.truncate()
         self.size, self.sha256 = 0, hashlib.sha256()
-        etag = response.headers.get("ETag", "")
-        # Weak validators do not promise the same bytes (RFC 9110, 13.1.5).
-        self._validator = etag if not etag.startswith("W/") and "Content-Encoding" not in response.headers else ""
 
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The body as it comes in. `read1` returns what is there, so that a drip meets the deadline."""
-        deadline = time.monotonic() + self._patience.attempt
-        while piece := response.raw.read1(BLOCK, decode_content=True):
-            yield piece
-            if time.monotonic() > deadline:
-                raise self.fault(
-                    TransientFeedError,
-                    f"{self.size:,} bytes in {self._patience.attempt:.0f} s",
-                    "the whole file in that time",
-                    "The line or the server is too slow: run the week again later.",
-                )
-
-    def _take(self, pieces: Iterator[bytes], file: BinaryIO) -> None:
+    def _take(self, pieces: Iterable[bytes], file: BinaryIO) -> None:
         for piece in pieces:
             self.size += len(piece)
             if self.size > self._most_bytes:
@@ -238,20 +353,10 @@ class _Fetch:
             file.write(piece)
             self.sha256.update(piece)
 
-    def _check_length(self, response: requests.Response) -> None:
-        """Hold the body against Content-Length, where there is one (the MTA's server gave none)."""
-        if "Content-Encoding" in response.headers:
-            return
-        promised = response.headers.get("Content-Length", "")
-        whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-        if response.status_code == 206 and whole.isdecimal():
-            expected = int(whole)
-        elif response.status_code == 200 and promised.isdecimal():
-            expected = int(promised)
-        else:
-            return
-        if self.size != expected:
-            raise self._cut(f"{self.size:,} bytes", f"{expected:,} as the server promised")
+    def _check_length(self) -> None:
+        """Hold what has come against what the server promised, where it did (the MTA's server did not)."""
+        if self._total is not None and self.size != self._total:
+            raise self._cut(f"{self.size:,} bytes", f"{self._total:,} as the server promised")
 
     @contextmanager
     def _network_errors(self) -> Iterator[None]:
@@ -261,15 +366,13 @@ class _Fetch:
         except (ValueError, urllib3.exceptions.LocationParseError) as fault:
             # requests' own errors about addresses are ValueErrors too
             raise self._malformed(fault) from fault
-        except (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError) as fault:
+        except requests.exceptions.TooManyRedirects as fault:
             raise self.fault(
                 FeedError,
-                f"what cannot be decoded ({fault.args[0] if fault.args else fault})",
-                "the file as it is",
-                "The server or a proxy on the way garbles it: point MTA_FEED_URL at another mirror.",
+                f"more than {MOST_REDIRECTS} redirects",
+                "the file",
+                "Point MTA_FEED_URL at its final address.",
             ) from fault
-        except requests.exceptions.TooManyRedirects as fault:
-            raise self.fault(FeedError, str(fault), "the file", "Point MTA_FEED_URL at its final address.") from fault
         except requests.exceptions.SSLError as fault:
             raise self.fault(
                 FeedError,
@@ -326,6 +429,36 @@ class _Fetch:
         return kind(finding)
 
 
+class _Session(requests.Session):
+    """Follows redirects: a few, to web addresses, and never out of TLS."""
+
+    def __init__(self, fetch: _Fetch) -> None:
+        super().__init__()
+        self.max_redirects = MOST_REDIRECTS
+        self._fetch = fetch
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See `requests.sessions.SessionRedirectMixin`. Raises `FeedError` for an address that is not followed."""
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            try:
+                self._check_redirect(resp.url, target)
+            except BaseException:
+                resp.close()  # nobody else does it any more
+                raise
+        return target
+
+    def _check_redirect(self, url: str, target: str) -> None:
+        here, there = urlsplit(url).scheme, urlsplit(urljoin(url, target)).scheme
+        if there not in ("http", "https") or (here == "https" and there == "http"):
+            raise self._fetch.fault(
+                FeedError,
+                f"a redirect from {here} to {without_credentials(target)}",
+                "one to an https:// address" if here == "https" else "one to an http(s):// address",
+                "Open the address and look; if that is where the files are now, point MTA_FEED_URL there.",
+            )
+
+
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:
     """Retry-After in seconds: a number, or an HTTP date (RFC 9110, 10.2.3)."""
     if retry_after is None:
@@ -346,4 +479,5 @@ def _root(fault: BaseException) -> str:
             break
         fault = inner
     text = getattr(fault, "strerror", None) or str(fault)
-    return re.sub(r"^(<.*?>|HTTPS?Connection(Pool)?\(.*?\)): ", "", text) or type(fault).__name__
+    text = re.sub(r"^(<.*?>|HTTPS?Connection(Pool)?\(.*?\)): ", "", text)
+    return without_credentials(text) or type(fault).__name__

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from mta_pipeline.domain.errors import Stopped
+
+LOOK_EVERY = 0.1  # seconds between two tries for a lock, where one may be told to stop waiting
 
 
 @contextmanager
@@ -40,15 +45,16 @@ class HeldElsewhere(Exception):
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, wait: bool = True, stop: threading.Event | None = None) -> Iterator[bool]:
     """Hold the lock file `path` during the body; the file is gone afterwards.
 
-    Yields whether the lock is held: always so with `wait`, else false where another has it.
+    Yields whether the lock is held: always so with `wait`, else false where another has it. Raises
+    `Stopped` when `stop` is set while it waits.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(path, wait))
+            stack.enter_context(exclusive(path, wait, stop))
             stack.callback(path.unlink, missing_ok=True)
             held = True
         except HeldElsewhere:
@@ -57,18 +63,22 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 @contextmanager
-def exclusive(path: Path, wait: bool = True) -> Iterator[BinaryIO]:
+def exclusive(path: Path, wait: bool = True, stop: threading.Event | None = None) -> Iterator[BinaryIO]:
     """Open `path` for writing, created where missing, as the only process and thread that has it so.
 
     The kernel drops the lock when the process ends, however it ends. Without `wait` raises
-    `HeldElsewhere` where another holds it.
+    `HeldElsewhere` where another holds it; `Stopped` when `stop` is set while it waits.
     """
     while True:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait and not stop else fcntl.LOCK_NB))
             except BlockingIOError:
-                raise HeldElsewhere(path) from None
+                if not (wait and stop):
+                    raise HeldElsewhere(path) from None
+                if stop.wait(LOOK_EVERY):
+                    raise Stopped from None
+                continue
             # Whoever had it before us may have renamed or removed the file that we waited for.
             if _same_file(file, path):
                 yield file

@@ -25,7 +25,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from mta_pipeline.domain.compression import Digest, digest
 from mta_pipeline.domain.errors import Finding, LakeError, disk_errors_as
-from mta_pipeline.domain.lake import Change, MissingObject, Published, parts_of
+from mta_pipeline.domain.lake import Change, Looked, MissingObject, Published, overtaken, parts_of
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry
@@ -85,12 +85,15 @@ class GcsStore:
         reader.explaining = partial(self._reading_errors, name)
         return cast(BinaryIO, reader)
 
-    def publish(self, source: Path, name: str, metadata: Mapping[str, str]) -> Published:
+    def publish(self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None) -> Published:
         with disk_errors_as(LakeError, source, "MTA_STAGING_DIR"), source.open("rb") as file:
             wanted = digest(file)
         found = self._find(name)
         if found and _digest(found) == wanted:
             return Published(self.uri(name), wanted, Change.UNCHANGED)
+        stored = _digest(found) if found else None
+        if over and stored != over.digest:
+            raise overtaken(self.uri(name), stored, wanted)
         blob = self._blob(name)
         blob.metadata = dict(metadata)
         blob.chunk_size = CHUNK
@@ -123,14 +126,7 @@ class GcsStore:
         blob = self._find(name)
         if blob is not None and _digest(blob) == wanted:
             return blob
-        raise LakeError(
-            Finding(
-                where=self.uri(name),
-                found=f"{_digest(blob) if blob else 'no object'} that another writer left there meanwhile",
-                expected=f"{wanted}",
-                remedy="Two runs had this week from different files: run it again, from the feed that is right.",
-            )
-        ) from fault
+        raise overtaken(self.uri(name), _digest(blob) if blob else None, wanted) from fault
 
     def _blob(self, name: str) -> Blob:
         return self._bucket.blob(self._object(name))

@@ -1,13 +1,14 @@
 """One week's way from the feed to the lake, and many weeks' ways side by side.
 
 Audit first, publish after, record last: a week that fails anywhere changes nothing in the lake, and
-comes back as an `Outcome` whose failed verdict says why. Faults that nobody foresaw are not turned
-into outcomes; they surface when all other weeks are through.
+comes back as an `Outcome` whose failed verdict says why, or which has a fault that nobody foresaw.
+A week that is stopped has no outcome: the lake is as it was, and what has come of the file stays.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,11 +19,13 @@ from pathlib import Path
 from mta_pipeline import __version__
 from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_RANGE, Check, Figure, Verdict, audit
 from mta_pipeline.domain.compression import Content, compress, content, digest, sha256_of
-from mta_pipeline.domain.errors import CorruptObject, Finding, PipelineError, StagingError, disk_errors_as
+from mta_pipeline.domain.errors import CorruptObject, Finding, PipelineError, StagingError, Stopped, disk_errors_as
 from mta_pipeline.domain.feed import Feed
-from mta_pipeline.domain.lake import LakeStore, Published, corrupt, rows_of
+from mta_pipeline.domain.lake import LakeStore, Looked, Published, corrupt, rows_of
 from mta_pipeline.domain.layouts import layout_of
+from mta_pipeline.domain.origin import Origin
 from mta_pipeline.domain.scan import Scan, scan
+from mta_pipeline.domain.settings import without_credentials
 from mta_pipeline.domain.staging import StagedWeek, Staging
 from mta_pipeline.domain.weeks import Week
 
@@ -38,7 +41,7 @@ class RawFile:
     """A week's raw file, audited and staged."""
 
     path: Path
-    source: str
+    source: str | None  #: where it was fetched from; None where nobody knows any more
     sha256: str
     scan: Scan
     seconds: float  #: to fetch (or read again) and audit
@@ -60,11 +63,13 @@ class Outcome:
     raw: RawFile | None = None
     stored: StoredObject | None = None
     verdicts: dict[Check, Verdict] = field(default_factory=dict)
+    surprise: BaseException | None = None  #: a fault that nobody foresaw, with its traceback
 
     @property
     def failures(self) -> list[Finding]:
-        """Why the week is red: what its blocking checks found. Empty when it is good."""
-        return [v.finding for v in self.verdicts.values() if v.finding and v.check.blocking]
+        """Why the week is red: what its blocking checks found, or the surprise. Empty when it is good."""
+        found = [v.finding for v in self.verdicts.values() if v.finding and v.check.blocking]
+        return found + ([_unforeseen(self.week, self.surprise)] if self.surprise else [])
 
     def add(self, verdict: Verdict) -> None:
         """Keep a verdict; a later one of the same check takes its place."""
@@ -79,49 +84,62 @@ class Ingest:
     staging: Staging
     lake: LakeStore
     feed_scale: float = 1.0
+    stop: threading.Event = field(default_factory=threading.Event)  #: once it is set, all work ends soon
 
     def weeks(
         self, weeks: Iterable[Week], fetch: bool = True, publish: bool = True, workers: int = WORKERS
     ) -> Iterator[Outcome]:
-        """The outcomes of `weeks`, each as soon as it is known; arguments as for `week`."""
-        surprises: list[BaseException] = []
-        with ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool:
+        """The outcomes of `weeks`, each as soon as it is known; arguments as for `week`.
+
+        When the consumer leaves early, weeks under way are stopped and the others do not begin. Raises
+        `Stopped` where somebody else has set `stop`.
+        """
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
+        try:
             futures = {pool.submit(self.week, week, fetch, publish): week for week in weeks}
-            try:
-                for future in as_completed(list(futures)):
-                    week = futures.pop(future)
-                    surprise = future.exception()
-                    if surprise is None:
-                        yield future.result()
-                    else:
-                        log.error("Week %s met a fault that nobody foresaw", week, exc_info=surprise)
-                        surprises.append(surprise)
-            finally:
-                # When the consumer stops early, weeks under way end and the others do not begin.
-                pool.shutdown(wait=False, cancel_futures=True)
-        if surprises:
-            raise surprises[0]
+            for future in as_completed(list(futures)):
+                week = futures.pop(future)
+                fault = future.exception()
+                if isinstance(fault, Stopped):
+                    raise fault
+                yield future.result() if fault is None else Outcome(week, surprise=fault)
+        except BaseException:  # an interruption, or the generator's end
+            self.stop.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def week(self, week: Week, fetch: bool = True, publish: bool = True) -> Outcome:
         """Bring one week to staging and, with `publish`, on to the lake.
 
         Without `fetch` the file that is staged already is used, if there is one; it is audited again.
+        Raises `Stopped` soon after `stop` is set.
         """
         outcome = Outcome(week)
-        with _failing(FILE_FETCHED, outcome), self.staging.claim(week) as staged:
-            self._stage(staged, outcome, fetch)
-            if outcome.raw and publish:
+        with _failing(FILE_FETCHED, outcome), self.staging.claim(week, self.stop) as staged:
+            over = None
+            if publish:
                 with _failing(OBJECT_INTACT, outcome):
-                    self._publish(staged, outcome.raw, outcome)
+                    # Before the file is asked for: another machine may get, and publish, a newer one meanwhile.
+                    over = Looked(self.lake.stat(week.object_name))
+            self._stage(staged, outcome, fetch)
+            if outcome.raw and over:
+                with _failing(OBJECT_INTACT, outcome):
+                    self._publish(staged, outcome.raw, outcome, over)
         return outcome
 
     def _stage(self, staged: StagedWeek, outcome: Outcome, fetch: bool) -> None:
-        """Fetch the file (or take the staged one), audit it, and stage it or put it aside."""
+        """Fetch the file and audit it, and stage it or put it aside; or audit the staged one again.
+
+        A staged file that fails stays where it is: it was good when it was staged, and what speaks against
+        it now may lie elsewhere (a scale, a neighbour in the lake). It is the only copy that is here.
+        """
         begin = time.monotonic()
-        week, source = staged.week, self.feed.url_of(staged.week)
+        week = staged.week
+        source: str | None
         if fetch or not staged.raw.exists():
-            fetched = self.feed.fetch(week, staged.incoming)
-            path, sha256 = staged.incoming, fetched.sha256
+            fetched = self.feed.fetch(week, staged.incoming, self.stop)
+            path, sha256, source = staged.incoming, fetched.sha256, fetched.url
             figures: dict[str, Figure] = {
                 "bytes": fetched.size,
                 "seconds": round(fetched.seconds, 3),
@@ -134,19 +152,26 @@ class Ingest:
             path = staged.raw
             with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week), path.open("rb") as file:
                 sha256 = sha256_of(file)
+                origin = Origin.of(path)
+            source = origin.url if origin and origin.sha256 == sha256 else None
         with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week):
             seen = scan(path)
-        with _failing(ROW_COUNT_IN_RANGE, outcome):
-            neighbours = self._rows_in_lake(week)
+        neighbours: dict[Week, int] = {}
+        if not outcome.failures:
+            with _failing(ROW_COUNT_IN_RANGE, outcome):
+                neighbours = self._rows_in_lake(week)
         if outcome.failures:  # it is the lake that failed: nothing is known against the file
             return
-        for verdict in audit(seen, week, source, neighbours, self.feed_scale):
+        arriving = path == staged.incoming
+        where = source if arriving and source else str(path)
+        for verdict in audit(seen, week, where, neighbours, self.feed_scale):
             outcome.add(verdict)
+        if arriving and outcome.failures:
+            staged.reject()
         if outcome.failures:
-            staged.reject(path)
             return
-        if path == staged.incoming:
-            staged.accept()
+        if arriving and source:
+            staged.accept(Origin(source, sha256))
         outcome.raw = RawFile(staged.raw, source, sha256, seen, time.monotonic() - begin)
 
     def _rows_in_lake(self, week: Week) -> dict[Week, int]:
@@ -165,7 +190,7 @@ class Ingest:
                     rows[other] = stored
         return rows
 
-    def _publish(self, staged: StagedWeek, raw: RawFile, outcome: Outcome) -> None:
+    def _publish(self, staged: StagedWeek, raw: RawFile, outcome: Outcome, over: Looked) -> None:
         """Compress, make sure that this holds the audited bytes, publish, and see what is stored."""
         begin = time.monotonic()
         week = staged.week
@@ -183,10 +208,13 @@ class Ingest:
             "week": week.key,
             "rows": str(raw.scan.rows),
             "sha256": raw.sha256,
-            "source": raw.source,
             "pipeline": __version__,
         }
-        published = self.lake.publish(staged.compressed, week.object_name, metadata)
+        if raw.source:
+            metadata["source"] = raw.source
+        if self.stop.is_set():
+            raise Stopped
+        published = self.lake.publish(staged.compressed, week.object_name, metadata, over)
         if published.digest != compressed:
             raise corrupt(published.uri, f"{published.digest}", f"{compressed}")
         outcome.stored = StoredObject(published, time.monotonic() - begin)
@@ -203,6 +231,16 @@ class Ingest:
                 },
             )
         )
+
+
+def _unforeseen(week: Week, fault: BaseException) -> Finding:
+    return Finding(
+        week=week,
+        where="the pipeline itself",
+        found=f"a fault that nobody foresaw, {type(fault).__name__}: {without_credentials(str(fault))}",
+        expected="none",
+        remedy="Its traceback is in the run's log. The lake has what it had; please report this.",
+    )
 
 
 @contextmanager

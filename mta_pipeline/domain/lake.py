@@ -37,6 +37,13 @@ class Published:
     change: Change
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a writer found under a name when it looked, before it went for what it writes; None: nothing."""
+
+    digest: Digest | None
+
+
 class LakeStore(Protocol):
     """Objects by name, such as `turnstile/turnstile_230318.csv.gz`. Safe for use by threads."""
 
@@ -65,11 +72,12 @@ class LakeStore(Protocol):
         """A seekable reader of the stored bytes. Raises `FileNotFoundError` naming the address."""
         ...
 
-    def publish(self, source: Path, name: str, metadata: Mapping[str, str]) -> Published:
+    def publish(self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None) -> Published:
         """Store the file `source` as `name`, whole or not at all, replacing what was there.
 
-        The same bytes are not stored again. `metadata` is kept with the object where the store can.
-        Raises `LakeError`; what was there before is then still there.
+        The same bytes are not stored again. `metadata` is kept with the object where the store can. With
+        `over` only that is replaced: what another writer has put there since may be newer. Raises
+        `LakeError`; what was there before is then still there.
         """
         ...
 
@@ -111,7 +119,13 @@ class LocalStore:
                 pass
         raise MissingObject(str(path))
 
-    def publish(self, source: Path, name: str, metadata: Mapping[str, str]) -> Published:  # noqa: ARG002
+    def publish(
+        self,
+        source: Path,
+        name: str,
+        metadata: Mapping[str, str],  # noqa: ARG002
+        over: Looked | None = None,
+    ) -> Published:
         """See `LakeStore`. A folder has no place for `metadata`: the object itself tells it all."""
         path = self._path(name)
         with disk_errors_as(LakeError, path, "MTA_LAKE_URL"):
@@ -121,6 +135,10 @@ class LocalStore:
             if stored == wanted:
                 return Published(str(path), stored, Change.UNCHANGED)
             with source.open("rb") as file, whole_file(path, durable=True) as out:
+                # Now no other writer can change it.
+                stored = self.stat(name)
+                if over and stored not in (over.digest, wanted):
+                    raise overtaken(str(path), stored, wanted)
                 shutil.copyfileobj(file, out, 1 << 20)
         written = self.stat(name)
         if written is None:
@@ -178,6 +196,13 @@ def rows_of(store: LakeStore, name: str, header_lines: int) -> int | None:
     if not width or size % width or size < width * header_lines:
         raise corrupt(store.uri(name), f"{size:,} bytes in lines of {width}")
     return size // width - header_lines
+
+
+def overtaken(uri: str, found: Digest | None, wanted: Digest) -> LakeError:
+    """The error for an object that another writer has changed since this one looked."""
+    remedy = "Two runs had this week from different files: run it again, from the feed that is right."
+    left = f"{found or 'no object'} that another writer left there meanwhile"
+    return LakeError(Finding(where=uri, found=left, expected=str(wanted), remedy=remedy))
 
 
 def corrupt(uri: str, found: str, expected: str = "the gzip of a whole weekly file") -> CorruptObject:

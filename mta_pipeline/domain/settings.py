@@ -51,7 +51,7 @@ class Settings:
         if last and last < first:
             raise _wrong("MTA_LAST_WEEK", last.key, f"no week before MTA_FIRST_WEEK, {first.key}")
         return cls(
-            feed_url=_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
+            feed_url=usable_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
             feed_scale=_scale(given.get("MTA_FEED_SCALE", "1")),
             lake_url=_lake_url(given.get("MTA_LAKE_URL", "data/lake")),
             staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
@@ -67,8 +67,8 @@ def _folder(variable: str, text: str) -> Path:
         raise _wrong(variable, text, "a folder") from fault
 
 
-def _feed_url(text: str) -> str:
-    """The address, its scheme in small letters, without a slash at its end."""
+def usable_feed_url(text: str) -> str:
+    """The address, its scheme in small letters, without a slash at its end. Raises `SettingsError`."""
     scheme, _, rest = text.partition(":")
     try:
         url = urlsplit(text)
@@ -81,7 +81,8 @@ def _feed_url(text: str) -> str:
         or (scheme.lower() == "file" and rest[:3] != "///")
     ):
         raise _wrong("MTA_FEED_URL", without_credentials(text), "an address as http://…, https://… or file:///…")
-    return f"{scheme.lower()}:{rest}".rstrip("/")
+    folder, mark, query = rest.partition("?")
+    return f"{scheme.lower()}:{folder.rstrip('/')}{mark}{query}"
 
 
 def _lake_url(text: str) -> str:
@@ -110,9 +111,13 @@ def _week(given: Mapping[str, str], variable: str) -> Week | None:
         raise _wrong(variable, given[variable], fault.finding.expected) from fault
 
 
-def without_credentials(url: str) -> str:
-    """The address fit for logs and messages: user and password replaced by `***`."""
-    return re.sub(r"^([^:/?#]*://)[^/?#]*@", r"\1***@", url)
+def without_credentials(text: str) -> str:
+    """An address, or a text that quotes some, fit for logs and messages.
+
+    User and password, and the whole query (where tokens and signatures are), are replaced by `***`. It
+    rather hides too much: an `@` in a path counts as the end of a password.
+    """
+    return re.sub(r"[?#]\S+", "?***", re.sub(r"://.*@", "://***@", text, flags=re.DOTALL))
 
 
 def _wrong(variable: str, found: str, expected: str) -> SettingsError:

@@ -1,21 +1,24 @@
 """Staging: the local folder in which a raw file waits, and is looked at, before it counts.
 
 A file arrives under `<name>.part`, takes its published name when it has passed its audit, and
-moves to `rejected/` when it has not. One process at a time works on a week. What is older than
-`KEEP_DAYS`, or over `KEEP_BYTES`, is swept: the lake has the bytes.
+moves to `rejected/` when it has not. Where it came from is kept beside it, see `origin`. One process
+at a time works on a week. What is older than `KEEP_DAYS`, or over `KEEP_BYTES`, is swept when a run
+begins: the lake has the bytes.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta_pipeline.domain.errors import StagingError, disk_errors_as
+from mta_pipeline.domain.errors import StagingError, Stopped, disk_errors_as
 from mta_pipeline.domain.files import locked
+from mta_pipeline.domain.origin import Origin, path_of
 from mta_pipeline.domain.weeks import Week
 
 KEEP_DAYS = 14
@@ -50,17 +53,18 @@ class StagedWeek:
         """Where a file that failed its audit is kept for people."""
         return self.folder / "rejected" / self.week.file_name
 
-    def accept(self) -> None:
-        """Give the incoming file its published name."""
+    def accept(self, origin: Origin) -> None:
+        """Give the incoming file its published name, and keep where it came from."""
         with self._errors():
             self.incoming.replace(self.raw)
+            origin.write(self.raw)
             self.rejected.unlink(missing_ok=True)
 
-    def reject(self, file: Path) -> None:
-        """Put `file` (the incoming or the staged one) aside, where a person can look at it."""
+    def reject(self) -> None:
+        """Put the incoming file aside, where a person can look at it."""
         with self._errors():
             self.rejected.parent.mkdir(exist_ok=True)
-            file.replace(self.rejected)
+            self.incoming.replace(self.rejected)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -75,18 +79,27 @@ class Staging:
     folder: Path
 
     @contextmanager
-    def claim(self, week: Week) -> Iterator[StagedWeek]:
+    def claim(self, week: Week, stop: threading.Event | None = None) -> Iterator[StagedWeek]:
         """One week's places, ours alone; waits for another process that is at this week.
 
-        At the end nothing half-done is left. Raises `StagingError` where the folder cannot be used.
+        At the end nothing half-done is left, but for a file whose arrival was stopped: a later claim may go
+        on with it. Raises `StagingError` where the folder cannot be used, `Stopped` when `stop` is set
+        while it waits.
         """
         staged = StagedWeek(self.folder, week)
-        with ExitStack() as stack:
-            with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR", week):
-                stack.enter_context(locked(self._lock(week.file_name)))
-            stack.callback(staged.incoming.unlink, missing_ok=True)
-            stack.callback(staged.compressed.unlink, missing_ok=True)
+        half_done = [staged.compressed, staged.incoming, path_of(staged.incoming)]
+        stack = ExitStack()
+        with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR", week):
+            stack.enter_context(locked(self._lock(week.file_name), stop=stop))
+        try:
             yield staged
+        except Stopped:
+            half_done = [staged.compressed]
+            raise
+        finally:
+            with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR", week), stack:
+                for path in half_done:
+                    path.unlink(missing_ok=True)
 
     def sweep(self, now: float | None = None) -> list[Path]:
         """Remove what is too old or too much, the oldest first, but for weeks being worked on.
@@ -99,7 +112,7 @@ class Staging:
             removed: list[Path] = []
             kept = 0
             for stat, path in sorted(_stats(files), key=lambda entry: entry[0].st_mtime, reverse=True):
-                days = 1 if path.suffix == ".part" else KEEP_DAYS
+                days = 1 if ".part" in path.suffixes else KEEP_DAYS
                 kept += stat.st_size
                 if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
                     with locked(self._lock(path.name), wait=False) as ours:

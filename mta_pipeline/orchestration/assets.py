@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain.errors import Finding, StagingError
+from mta_pipeline.domain.errors import Finding, PipelineError, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
@@ -78,7 +78,16 @@ with known_previews():
         lake: dg.ResourceParam[LakeIOManager],
     ) -> Iterator[Event]:
         """Bring weeks from the feed through audit and staging into the lake."""
-        way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale)
+        if not context.selected_asset_keys:
+            raise dg.Failure(
+                "No asset is selected: these checks are verdicts on a week while it is brought to the lake. "
+                "Materialize raw_csv or lake_object for the weeks in question, their checks come with them.",
+                allow_retries=False,
+            )
+        try:
+            way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale, feed.stop)
+        except PipelineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         try:
             way.staging.sweep()
         except StagingError as error:
@@ -86,11 +95,15 @@ with known_previews():
             context.log.warning(str(error))
         weeks = [Week.parse(key) for key in context.partition_keys]
         failed: dict[Week, list[Finding]] = {}
+        surprise: BaseException | None = None
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
         with kept_open(context.instance, context.run.run_id):
             for outcome in way.weeks(weeks, fetch, publish):
                 yield from events_of(outcome, context)
                 if outcome.failures:
                     failed[outcome.week] = outcome.failures
+                if outcome.surprise:
+                    surprise = outcome.surprise
+                    context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
         if failed:
-            raise failure_of(failed, len(weeks))
+            raise failure_of(failed, len(weeks)) from surprise

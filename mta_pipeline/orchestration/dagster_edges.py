@@ -104,6 +104,18 @@ def failed_partitions(
     return [partition for partition, state in states.items() if state is AssetPartitionStatus.FAILED]
 
 
+def broken_off_partitions(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
+    """The partitions whose last run has ended, failed or canceled, without materializing them.
+
+    The UI counts a canceled run's partitions as neither failed nor in progress.
+    """
+    storage = instance.event_log_storage
+    attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+    runs = instance.get_runs(dg.RunsFilter(run_ids=sorted({run for run, _ in attempts.values()}))) if attempts else []
+    ended = {run.run_id for run in runs if run.is_finished}
+    return {partition for partition, (run, _) in attempts.items() if run in ended}
+
+
 def last_failures(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey], partition: str) -> list[str]:
     """What those checks said that failed when this partition was last evaluated."""
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(

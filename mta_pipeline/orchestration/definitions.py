@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from mta_pipeline.domain.settings import Settings
+from mta_pipeline.domain.settings import Settings, without_credentials
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
@@ -17,8 +17,11 @@ from mta_pipeline.orchestration.schedules import weekly_ingest
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """The resources that `settings` ask for, by name."""
+    # The UI shows what resources are configured with, but of an EnvVar only the name.
+    secret = without_credentials(settings.feed_url) != settings.feed_url
+    url = dg.EnvVar("MTA_FEED_URL") if secret else settings.feed_url
     return {
-        "feed": FeedResource(url=settings.feed_url, scale=settings.feed_scale),
+        "feed": FeedResource(url=url, scale=settings.feed_scale),
         "staging": StagingResource(folder=str(settings.staging_dir)),
         "lake": LakeIOManager(url=settings.lake_url),
     }

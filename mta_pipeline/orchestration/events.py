@@ -116,14 +116,17 @@ def _stored_metadata(week: Week, raw: RawFile, stored: StoredObject) -> Metadata
 
 
 def _common_metadata(week: Week, raw: RawFile, seconds: float) -> Metadata:
-    web = raw.source.startswith("http")
+    metadata: Metadata = {}
+    if raw.source:
+        web = raw.source.startswith("http")
+        metadata["source"] = dg.MetadataValue.url(raw.source) if web else dg.MetadataValue.path(raw.source)
     return {
+        **metadata,
         "dagster/partition_row_count": dg.MetadataValue.int(raw.scan.rows),
         "rows": dg.MetadataValue.int(raw.scan.rows),
         "bytes": dg.MetadataValue.int(raw.scan.size),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
         "MB/s": dg.MetadataValue.float(round(raw.scan.size / 1e6 / max(seconds, 1e-6), 1)),
-        "source": dg.MetadataValue.url(raw.source) if web else dg.MetadataValue.path(raw.source),
         "sha256": dg.MetadataValue.text(raw.sha256),
         "release date": dg.MetadataValue.text(week.release_date.isoformat()),
         "preview": _preview(raw),

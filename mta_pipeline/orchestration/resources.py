@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from mta_pipeline.domain.feed import Feed
+from mta_pipeline.domain.settings import usable_feed_url
 from mta_pipeline.domain.staging import Staging
 
 
@@ -16,10 +18,20 @@ class FeedResource(dg.ConfigurableResource[Feed]):
 
     url: str = Field(description="Folder that holds turnstile_YYMMDD.txt: http(s)://… or file://…")
     scale: float = Field(default=1.0, description="Size of its files beside the MTA's; below 1 for samples")
+    _stop: threading.Event = PrivateAttr(default_factory=threading.Event)
 
     def feed(self) -> Feed:
         """The domain's feed."""
-        return Feed(self.url)
+        return Feed(usable_feed_url(self.url.strip()))
+
+    @property
+    def stop(self) -> threading.Event:
+        """The signal that ends all work; set when the run ends, however it ends."""
+        return self._stop
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """An interruption that hits Dagster's own code leaves our generators hanging, with their threads."""
+        self._stop.set()
 
 
 class StagingResource(dg.ConfigurableResource[Staging]):

@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +23,7 @@ from mta_pipeline.cli.backfill import batches
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
+from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, status, whole
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
 
 NEWEST_PUBLISHED = Week.newest_published(datetime.now(timezone.utc))
@@ -226,17 +229,165 @@ def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_backfill_ends_with_the_table_and_says_how_to_go_on(
-    terminal: Terminal, number: signal.Signals
+@pytest.mark.parametrize("where", ["server", "folder"])
+def test_an_interrupted_backfill_ends_within_seconds_and_says_how_to_go_on(
+    terminal: Terminal, feed_server: FeedServer, where: str, number: signal.Signals
 ) -> None:
-    with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (command, pipe):
+    """The feed stalls, and would be waited for for a minute, five times."""
+    with ExitStack() as stack:
+        if where == "server":
+            reached = threading.Event()
+            command = stack.enter_context(over_http(terminal, feed_server, stalling(file_of(terminal), 9_000, reached)))
+            assert reached.wait(60)
+        else:
+            command, _ = stack.enter_context(stalled(terminal, "backfill", OLDEST.key, NEWEST.key))
+        instance = stack.enter_context(instance_of(terminal))
+        until(lambda: {OLDEST.key, NEWEST.key} <= instance.get_materialized_partitions(LAKE_OBJECT))
         command.send_signal(number)
-        pipe.close()  # the week under way ends before the command does
-        output, errors = command.communicate()
+        begin = time.monotonic()
+        output, errors = command.communicate(timeout=60)
+        assert time.monotonic() - begin < 10
     assert command.returncode == 1
     assert "weeks are good" in output
     assert "FAILED" not in errors
-    assert "weeks to go; the same command with --only-missing goes on" in errors
+    assert "Traceback" not in errors
+    assert "1 weeks to go; the same command with --only-missing goes on" in errors
+    assert not terminal.object(MIDDLE).exists()
+    locks = [
+        *(terminal.folder / "staging" / ".locks").iterdir(),
+        *(terminal.folder / "home" / "command_line_runs").iterdir(),
+    ]
+    assert locks == []
+    assert statuses(terminal) in (["CANCELED"], ["FAILURE"]), "nothing counts as running"
+    # Once more, with what is there.
+    feed_server.serve(MIDDLE, whole(file_of(terminal)))
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "1 of 1 weeks are good" in done.stdout
+    assert gzip.decompress(terminal.object(MIDDLE).read_bytes()) == file_of(terminal)
+    assert terminal.states() == {week.key: "in_lake" for week in THREE_WEEKS}
+    assert not list((terminal.folder / "staging").rglob("*.part*"))
+
+
+def test_a_week_that_was_published_and_not_recorded_when_a_backfill_was_interrupted_is_not_skipped(
+    terminal: Terminal, feed_server: FeedServer
+) -> None:
+    reached = threading.Event()
+    with over_http(terminal, feed_server, stalling(file_of(terminal), 9_000, reached)) as command:
+        assert reached.wait(60)
+        command.send_signal(signal.SIGINT)
+        command.communicate(timeout=60)
+    # As if the interruption had come between the two.
+    terminal.object(MIDDLE).parent.mkdir(parents=True, exist_ok=True)
+    terminal.object(MIDDLE).write_bytes(gzip.compress(file_of(terminal)))
+    feed_server.serve(MIDDLE, whole(file_of(terminal)))
+    terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    with instance_of(terminal) as instance:
+        assert instance.get_materialized_partitions(LAKE_OBJECT) == {week.key for week in THREE_WEEKS}
+
+
+def file_of(terminal: Terminal) -> bytes:
+    return (terminal.feed / MIDDLE.file_name).read_bytes()
+
+
+def statuses(terminal: Terminal) -> list[str]:
+    with instance_of(terminal) as instance:
+        return sorted(run.status.value for run in instance.get_runs())
+
+
+@contextmanager
+def over_http(terminal: Terminal, server: FeedServer, answer: Answer) -> Iterator[subprocess.Popen[str]]:
+    """A backfill of the three weeks from a server that gives `answer` for MIDDLE."""
+    for week in (OLDEST, NEWEST):
+        server.serve(week, whole((terminal.feed / week.file_name).read_bytes()))
+    server.serve(MIDDLE, answer)
+    terminal.settings |= {"MTA_FEED_URL": server.url, "NO_PROXY": "*"}
+    with terminal.start("backfill", OLDEST.key, NEWEST.key) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
+
+
+WITH_A_BUG = """
+import sys
+from pathlib import Path
+from mta_pipeline.cli import main
+from mta_pipeline.domain import ingest
+
+def divide(raw, compressed, compress=ingest.compress):
+    if sys.argv[1] in raw.name:
+        1 / 0
+    compress(raw, compressed)
+
+ingest.compress = divide
+main.main(sys.argv[2:])
+"""
+
+
+def test_a_bug_is_told_with_its_week_and_hides_no_other_weeks_failure(terminal: Terminal) -> None:
+    (terminal.feed / OLDEST.file_name).unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_BUG, MIDDLE.file_name, "backfill", OLDEST.key, NEWEST.key],
+        cwd=PROJECT,
+        env={**os.environ, **terminal.settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "1 of 3 weeks are good" in done.stdout
+    first, second = (line for line in done.stderr.splitlines() if line.startswith("FAILED"))
+    assert f"Week {OLDEST.key}: " in first
+    assert "no such file" in first
+    assert f"Week {MIDDLE.key}: the pipeline itself: " in second
+    assert "ZeroDivisionError: division by zero" in second
+
+
+IN_THE_STEP = """
+import sys
+from mta_pipeline.cli import main
+from mta_pipeline.domain.staging import Staging
+Staging.sweep = lambda self: 1 / 0
+main.main(sys.argv[1:])
+"""
+
+
+def test_a_bug_before_the_first_week_is_told_with_its_innermost_reason(terminal: Terminal) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_STEP, "backfill", OLDEST.key],
+        cwd=PROJECT,
+        env={**os.environ, **terminal.settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("FAILED")]
+    assert line.startswith(f"FAILED  Week {OLDEST.key}: run ")
+    assert line.endswith("ended without a word on it: ZeroDivisionError: division by zero")
+
+
+def test_a_run_that_breaks_off_before_its_first_week_says_the_reason(terminal: Terminal) -> None:
+    no_credentials = {"MTA_LAKE_URL": "gs://bucket", "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}
+    done = terminal.run("backfill", OLDEST.key, expect=1, settings=no_credentials)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("FAILED")]
+    assert "found no Google credentials" in line
+    assert "gcloud auth application-default login" in line
+
+
+def test_neither_password_nor_token_is_shown_or_written_anywhere(terminal: Terminal, feed_server: FeedServer) -> None:
+    query = "?token=top-secret&X-Amz-Signature=top-secret"
+    feed_server.serve_path(f"/{OLDEST.file_name}{query}", whole((terminal.feed / OLDEST.file_name).read_bytes()))
+    feed_server.serve_path(f"/{MIDDLE.file_name}{query}", status(503, {"Retry-After": "0"}))
+    url = feed_server.url.replace("//", "//somebody:top-secret@") + query
+    done = terminal.run("backfill", OLDEST.key, NEWEST.key, expect=1, settings={"MTA_FEED_URL": url, "NO_PROXY": "*"})
+    assert "1 of 3 weeks are good" in done.stdout
+    assert f"{MIDDLE.file_name}?***: found 503" in done.stderr
+    assert "top-secret" not in done.stdout + done.stderr
+    assert "top-secret" not in terminal.run("weeks").stdout
+    files = [path for path in terminal.folder.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert not [path for path in files if b"top-secret" in path.read_bytes()]
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import random
 import re
 import string
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,10 +32,11 @@ from mta_pipeline.domain.audit import (
     Check,
 )
 from mta_pipeline.domain.compression import compress
-from mta_pipeline.domain.errors import Finding, LakeError
-from mta_pipeline.domain.feed import MOST_BYTES
+from mta_pipeline.domain.errors import Finding, LakeError, Stopped
+from mta_pipeline.domain.feed import MOST_BYTES, Patience
 from mta_pipeline.domain.ingest import Outcome
-from mta_pipeline.domain.lake import Change, LocalStore, Published
+from mta_pipeline.domain.lake import Change, LocalStore, Looked, Published
+from mta_pipeline.domain.origin import path_of
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.child import TRAPS, running, wait_until_here
 from mta_pipeline_tests.feed_server import (
@@ -44,7 +46,9 @@ from mta_pipeline_tests.feed_server import (
     closed_port,
     cut,
     endless,
+    ranged,
     redirect,
+    silent,
     stalling,
     status,
     whole,
@@ -71,6 +75,7 @@ from mta_pipeline_tests.workbench import (
 )
 
 ALL = (BEFORE, WEEK, AFTER)
+SECRET = "top-secret"
 
 
 @pytest.fixture(autouse=True)
@@ -147,12 +152,13 @@ def test_without_publishing_the_file_is_staged_and_the_lake_unchanged(bench: Wor
 def test_without_fetching_the_staged_file_is_audited_again_and_published(bench: Workbench) -> None:
     bench.offer(WEEK)
     bench.ingest().week(WEEK, publish=False)
+    bench.server.requests.clear()
     outcome = bench.ingest().week(WEEK, fetch=False)
     assert outcome.failures == []
     assert FILE_FETCHED not in outcome.verdicts
     assert outcome.verdicts[ROWS_WELL_FORMED].passed
     assert bench.raw_in_lake(WEEK) == bench.good[WEEK]
-    assert len(bench.server.requests_for(WEEK)) == 1
+    assert not bench.server.requests_for(WEEK)
 
 
 def test_without_fetching_a_week_that_is_not_staged_is_fetched_all_the_same(bench: Workbench) -> None:
@@ -161,16 +167,61 @@ def test_without_fetching_a_week_that_is_not_staged_is_fetched_all_the_same(benc
     assert bench.raw_in_lake(WEEK) == bench.good[WEEK]
 
 
-def test_a_staged_file_that_has_gone_bad_is_put_aside(bench: Workbench) -> None:
+def test_a_staged_file_that_fails_its_second_audit_stays_and_is_told(bench: Workbench) -> None:
+    """It was good when it was staged: what has changed may be the scale, the lake, or the file itself."""
     old = bench.fill_lake(WEEK)
     bad = bench.good[WEEK][:-40]
-    (bench.staging / WEEK.file_name).write_bytes(bad)
+    staged = bench.staging / WEEK.file_name
+    staged.write_bytes(bad)
     outcome = bench.ingest().week(WEEK, fetch=False)
-    assert "the file ends inside this line" in str(finding_of(outcome, ROWS_WELL_FORMED))
-    assert (bench.staging / "rejected" / WEEK.file_name).read_bytes() == bad
-    assert not (bench.staging / WEEK.file_name).exists()
+    finding = finding_of(outcome, ROWS_WELL_FORMED)
+    assert str(finding).startswith(f"Week {WEEK.key}: {staged}, line ")
+    assert "the file ends inside this line" in finding.found
+    assert staged.read_bytes() == bad
+    assert not (bench.staging / "rejected").exists()
     assert bench.object_of(WEEK).read_bytes() == old[WEEK]
     assert bench.half_done() == []
+
+
+def test_a_staged_file_says_where_it_was_fetched_from_whatever_the_feed_is_by_then(bench: Workbench) -> None:
+    bench.offer(WEEK)
+    fetched = bench.ingest().week(WEEK, publish=False)
+    lake = KeepingMetadata(bench.lake)
+    outcome = replace(bench.ingest(feed_url="file:///another/feed"), lake=lake).week(WEEK, fetch=False)
+    assert fetched.raw
+    assert outcome.raw
+    assert outcome.raw.source == fetched.raw.source == f"{bench.server.url}/{WEEK.file_name}"
+    assert lake.kept["source"] == outcome.raw.source
+
+
+@pytest.mark.parametrize("known", ["nothing", "of other bytes", "half of it"])
+def test_a_staged_file_of_which_nobody_knows_where_it_is_from_has_no_source(bench: Workbench, known: str) -> None:
+    bench.offer(WEEK)
+    bench.ingest().week(WEEK, publish=False)
+    staged = bench.staging / WEEK.file_name
+    if known == "nothing":
+        path_of(staged).unlink()
+    elif known == "of other bytes":
+        staged.write_bytes(valid_file(WEEK, seed=5))
+    else:
+        path_of(staged).write_bytes(path_of(staged).read_bytes()[:20])
+    lake = KeepingMetadata(bench.lake)
+    outcome = replace(bench.ingest(), lake=lake).week(WEEK, fetch=False)
+    assert outcome.failures == []
+    assert outcome.raw
+    assert outcome.raw.source is None
+    assert "source" not in lake.kept
+    assert lake.kept["week"] == WEEK.key
+
+
+class KeepingMetadata(LocalStore):
+    """A folder that keeps what it is told of an object, as a bucket does."""
+
+    kept: Mapping[str, str]
+
+    def publish(self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None) -> Published:
+        self.kept = metadata
+        return super().publish(source, name, metadata, over)
 
 
 def test_a_good_file_clears_the_rejected_one_away(bench: Workbench) -> None:
@@ -529,10 +580,12 @@ def test_a_store_that_has_stored_something_else_is_told(bench: Workbench) -> Non
     class Cutting(LocalStore):
         """Loses the last bytes of what it is given."""
 
-        def publish(self, source: Path, name: str, metadata: object) -> Published:
+        def publish(
+            self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None
+        ) -> Published:
             with source.open("r+b") as file:
                 file.truncate(source.stat().st_size - 5)
-            return super().publish(source, name, {})
+            return super().publish(source, name, {}, over)
 
     bench.offer(WEEK)
     outcome = replace(bench.ingest(), lake=Cutting(bench.lake)).week(WEEK)
@@ -693,39 +746,141 @@ def test_many_weeks_are_all_told_once(bench: Workbench) -> None:
     assert bench.half_done() == []
 
 
-def test_a_fault_that_nobody_foresaw_surfaces_when_all_other_weeks_are_through(
-    bench: Workbench, caplog: pytest.LogCaptureFixture
+def test_a_fault_that_nobody_foresaw_is_told_with_its_week_and_its_traceback_and_hides_no_other_week(
+    bench: Workbench,
 ) -> None:
     class Broken(LocalStore):
         """Meets a bug at one week."""
 
-        def publish(self, source: Path, name: str, metadata: object) -> Published:
+        def publish(
+            self, source: Path, name: str, metadata: Mapping[str, str], over: Looked | None = None
+        ) -> Published:
             if name == WEEK.object_name:
-                raise RuntimeError("a bug")
-            return super().publish(source, name, {})
+                raise ZeroDivisionError(f"a bug at http://user:{SECRET}@example.org/x?token={SECRET}")
+            return super().publish(source, name, {}, over)
 
     old = bench.fill_lake(WEEK)
-    bench.offer(*ALL)
-    seen: list[Outcome] = []
-    ingest = replace(bench.ingest(), lake=Broken(bench.lake))
-    with pytest.raises(RuntimeError, match="a bug"):
-        seen.extend(ingest.weeks(ALL, workers=1))
-    assert {outcome.week for outcome in seen} == {BEFORE, AFTER}
-    assert f"Week {WEEK.key} met a fault that nobody foresaw" in caplog.text
+    bench.offer(BEFORE, WEEK)
+    bench.server.serve(AFTER, status(404))
+    outcomes = by_week(replace(bench.ingest(), lake=Broken(bench.lake)).weeks(ALL))
+    assert_good(bench, outcomes[BEFORE])
+    assert finding_of(outcomes[AFTER], FILE_FETCHED)
+    surprise = outcomes[WEEK].surprise
+    assert isinstance(surprise, ZeroDivisionError)
+    assert surprise.__traceback__
+    (finding,) = outcomes[WEEK].failures
+    assert str(finding).startswith(f"Week {WEEK.key}: the pipeline itself: found a fault that nobody foresaw")
+    assert "ZeroDivisionError: a bug at http://***@example.org" in finding.found
+    assert SECRET not in str(finding)
     assert bench.object_of(WEEK).read_bytes() == old[WEEK]
     assert bench.half_done() == []
 
 
-def test_weeks_that_have_not_begun_do_not_begin_when_the_caller_stops(bench: Workbench) -> None:
+# Stopped.
+
+PATIENT = Patience(connect=120, read=120, attempt=120, tries=5, first_pause=120, longest_pause=120)
+SOON = 5  # seconds, where the patience is minutes
+
+
+def pausing(reached: threading.Event) -> Answer:
+    """So busy that it is to be asked again in two minutes."""
+
+    def answer(exchange: Exchange) -> None:
+        status(503, {"Retry-After": "120"})(exchange)
+        reached.set()
+
+    return answer
+
+
+def mute(reached: threading.Event) -> Answer:
+    def answer(exchange: Exchange) -> None:
+        reached.set()
+        silent(exchange)
+
+    return answer
+
+
+WAITS: dict[str, Callable[[bytes, threading.Event], Answer]] = {
+    "for the answer": lambda body, reached: mute(reached),
+    "for the rest of the body": lambda body, reached: stalling(body, 20_000, reached),
+    "before it tries again": lambda body, reached: pausing(reached),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_when_the_caller_stops_weeks_under_way_end_soon_and_the_others_do_not_begin(
+    bench: Workbench, wait: str
+) -> None:
     weeks = list(Week.between(WEEK, WEEK.shifted(6)))
+    old = bench.fill_lake(weeks[1])
+    bench.server.requests.clear()
     bench.offer(*weeks)
-    second = weeks[1]
-    bench.server.serve(second, stalling(bench.good[second], 100))
-    outcomes = bench.ingest(patience=replace(IMPATIENT, tries=1)).weeks(weeks, workers=1)
+    reached = threading.Event()
+    bench.server.serve(weeks[1], WAITS[wait](bench.good[weeks[1]], reached))
+    outcomes = bench.ingest(patience=PATIENT).weeks(weeks, workers=1)
     assert next(outcomes).week == weeks[0]
+    assert reached.wait(20)
+    begin = time.monotonic()
     outcomes.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begin < SOON
     assert [week for week in weeks if bench.server.requests_for(week)] == weeks[:2]
+    assert bench.object_of(weeks[1]).read_bytes() == old[weeks[1]]
+    assert not [name for name in threading.enumerate() if name.name.startswith("ingest") and not name.daemon]
+
+
+def test_a_stopped_week_goes_on_in_a_later_run_where_it_was(bench: Workbench) -> None:
+    bench.offer(WEEK)
+    body, reached = bench.good[WEEK], threading.Event()
+    bench.server.serve(WEEK, stalling(body, 20_000, reached, {"ETag": '"a"'}), ranged(body, '"a"'))
+    ingest = bench.ingest(patience=PATIENT)
+    with ThreadPoolExecutor(1) as pool:
+        week = pool.submit(ingest.week, WEEK)
+        wait_for_bytes(bench.staging / f"{WEEK.file_name}.part")
+        ingest.stop.set()
+        with pytest.raises(Stopped):
+            week.result(timeout=SOON)
+    assert (bench.staging / f"{WEEK.file_name}.part").read_bytes() == body[:20_000]
+    assert not list((bench.staging / ".locks").iterdir())
+    assert not bench.object_of(WEEK).exists()
+    assert_good(bench, bench.ingest().week(WEEK))
+    assert bench.server.requests_for(WEEK)[-1].headers["range"] == "bytes=20000-"
     assert bench.half_done() == []
+
+
+def test_nothing_is_published_once_we_are_told_to_stop(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = bench.fill_lake(WEEK)
+    bench.offer(WEEK)
+    ingest = bench.ingest()
+
+    def compress_and_stop(source: Path, destination: Path) -> None:
+        compress(source, destination)
+        ingest.stop.set()
+
+    monkeypatch.setattr("mta_pipeline.domain.ingest.compress", compress_and_stop)
+    with pytest.raises(Stopped):
+        ingest.week(WEEK)
+    assert bench.object_of(WEEK).read_bytes() == old[WEEK]
+    assert bench.half_done() == []
+
+
+def test_a_week_that_another_process_is_at_is_waited_for_until_we_are_told_to_stop(bench: Workbench) -> None:
+    bench.offer(WEEK)
+    ingest = bench.ingest()
+    with ThreadPoolExecutor(1) as pool, bench.ingest().staging.claim(WEEK):
+        waiting = pool.submit(ingest.week, WEEK)
+        assert wait([waiting], timeout=0.3).not_done
+        ingest.stop.set()
+        with pytest.raises(Stopped):
+            waiting.result(timeout=SOON)
+    assert bench.server.requests_for(WEEK) == []
+
+
+def test_weeks_tell_that_they_were_stopped_by_somebody_else(bench: Workbench) -> None:
+    bench.offer(*ALL)
+    ingest = bench.ingest()
+    ingest.stop.set()
+    with pytest.raises(Stopped):
+        list(ingest.weeks(ALL))
 
 
 def test_two_at_one_week_take_turns_and_agree(bench: Workbench) -> None:

@@ -21,7 +21,7 @@ from google.oauth2.credentials import Credentials
 from mta_pipeline.domain.compression import Digest, compress
 from mta_pipeline.domain.errors import CorruptObject, LakeError
 from mta_pipeline.domain.gcs import GcsStore
-from mta_pipeline.domain.lake import Change, LakeStore, LocalStore, rows_of
+from mta_pipeline.domain.lake import Change, LakeStore, LocalStore, Looked, rows_of
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.gcs_server import GcsServer
 from mta_pipeline_tests.turnstile_files import valid_file
@@ -111,6 +111,26 @@ class TestEveryStore:
         assert report.digest == Digest(10, google_crc32c.value(b"some bytes"))
         assert store.publish(source, NAME, {}).digest == report.digest
         assert store.stat(NAME) == report.digest
+
+    @pytest.mark.parametrize("looked", [None, b"what was there"], ids=["nothing", "an older one"])
+    def test_only_what_a_writer_has_seen_is_replaced_where_it_says_so(
+        self, store: LakeStore, source: Path, looked: bytes | None
+    ) -> None:
+        if looked is not None:
+            published(store, source, looked)
+        over = Looked(store.stat(NAME))
+        published(store, source, b"another writer's newer one")
+        source.write_bytes(b"what the first writer brings")
+        with pytest.raises(LakeError, match="that another writer left there meanwhile"):
+            store.publish(source, NAME, {}, over)
+        assert stored(store) == b"another writer's newer one"
+        assert store.publish(source, NAME, {}, Looked(store.stat(NAME))).change is Change.REPLACED
+        assert stored(store) == b"what the first writer brings"
+
+    def test_what_another_writer_has_stored_alike_is_no_obstacle(self, store: LakeStore, source: Path) -> None:
+        over = Looked(store.stat(NAME))
+        published(store, source, b"the same")
+        assert store.publish(source, NAME, {}, over).change is Change.UNCHANGED
 
     def test_publishing_leaves_the_source_where_it_is(self, store: LakeStore, source: Path) -> None:
         published(store, source, b"some bytes")

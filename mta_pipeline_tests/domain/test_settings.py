@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mta_pipeline.domain.errors import SettingsError
-from mta_pipeline.domain.settings import MTA_FEED, PROJECT, Settings
+from mta_pipeline.domain.settings import MTA_FEED, PROJECT, Settings, without_credentials
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 
@@ -115,11 +115,39 @@ def test_what_cannot_be_meant_is_refused_naming_variable_value_and_remedy(variab
     assert caught.value.finding.remedy
 
 
-def test_a_refused_feed_address_is_shown_without_its_password() -> None:
+@pytest.mark.parametrize(
+    "url", ["htp://user:secret@example.org/feed", "htp://example.org/feed?token=secret", "http://user:se/cret@x.org",
+            "http://user:my secret@x.org:port/", "http://user:se?cret@x.org:port/"],
+)  # fmt: skip
+def test_a_refused_feed_address_is_shown_without_password_and_token(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read(MTA_FEED_URL="htp://user:secret@example.org/feed")
-    assert "example.org/feed" in str(caught.value)
-    assert "secret" not in str(caught.value)
+        read(MTA_FEED_URL=url)
+    assert "://" in str(caught.value)
+    assert "***" in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+def test_a_query_stays_with_the_feed_and_the_slash_before_it_goes() -> None:
+    assert read(MTA_FEED_URL="https://x.org/feed/?sig=a/").feed_url == "https://x.org/feed?sig=a/"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://x.org/feed", "http://x.org/feed"),
+        ("file:///data/feed", "file:///data/feed"),
+        ("https://user:pass@x.org:80/f", "https://***@x.org:80/f"),
+        ("https://token@x.org/f", "https://***@x.org/f"),
+        ("https://user:p@ss@x.org/f", "https://***@x.org/f"),
+        ("https://x.org/f?sv=1&sig=abc%2F", "https://x.org/f?***"),
+        ("https://x.org/f?abc#def", "https://x.org/f?***"),
+        ("found (https://x.org/f?a=b) there", "found (https://x.org/f?*** there"),
+        ("url: /feed?token=abc (Caused by …)", "url: /feed?*** (Caused by …)"),
+        ("Really? Yes", "Really? Yes"),
+    ],
+)
+def test_credentials_are_hidden_wherever_an_address_can_have_them(text: str, shown: str) -> None:
+    assert without_credentials(text) == shown
 
 
 def test_a_last_week_before_the_first_is_refused_naming_both() -> None:

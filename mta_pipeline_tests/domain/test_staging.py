@@ -13,6 +13,7 @@ import pytest
 from mta_pipeline.domain import staging as staging_module
 from mta_pipeline.domain.errors import StagingError
 from mta_pipeline.domain.files import locked
+from mta_pipeline.domain.origin import Origin
 from mta_pipeline.domain.staging import KEEP_DAYS, Staging
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.child import running, wait_until_here
@@ -20,6 +21,7 @@ from mta_pipeline_tests.workbench import AFTER, BEFORE, WEEK
 
 NOW = 1_700_000_000.0
 A_DAY = 86_400
+ORIGIN = Origin("https://example.org/feed", "its sha256")
 
 
 @pytest.fixture
@@ -31,14 +33,19 @@ def files_in(staging: Staging) -> list[str]:
     return sorted(str(path.relative_to(staging.folder)) for path in staging.folder.rglob("*") if path.is_file())
 
 
+def weeks_in(staging: Staging) -> list[str]:
+    """All files but those that say where others come from."""
+    return [name for name in files_in(staging) if not name.endswith(".origin")]
+
+
 def test_an_accepted_file_has_its_published_name_and_nothing_else_remains(staging: Staging) -> None:
     with staging.claim(WEEK) as staged:
         staged.incoming.write_bytes(b"raw")
         staged.compressed.write_bytes(b"gz")
         assert not staged.raw.exists()
-        staged.accept()
+        staged.accept(ORIGIN)
         assert staged.raw.read_bytes() == b"raw"
-    assert files_in(staging) == [WEEK.file_name]
+    assert weeks_in(staging) == [WEEK.file_name]
 
 
 def test_an_accepted_file_replaces_the_one_before_and_the_rejected_one(staging: Staging) -> None:
@@ -46,26 +53,19 @@ def test_an_accepted_file_replaces_the_one_before_and_the_rejected_one(staging: 
         with staging.claim(WEEK) as staged:
             staged.incoming.write_bytes(content)
             if accepted:
-                staged.accept()
+                staged.accept(ORIGIN)
             else:
-                staged.reject(staged.incoming)
+                staged.reject()
                 assert staged.raw.read_bytes() == b"first"
                 assert staged.rejected.read_bytes() == b"bad"
-    assert files_in(staging) == [WEEK.file_name]
+    assert weeks_in(staging) == [WEEK.file_name]
     assert (staging.folder / WEEK.file_name).read_bytes() == b"second"
 
 
 def test_a_rejected_file_is_put_aside_under_its_name(staging: Staging) -> None:
     with staging.claim(WEEK) as staged:
         staged.incoming.write_bytes(b"bad")
-        staged.reject(staged.incoming)
-    assert files_in(staging) == [f"rejected/{WEEK.file_name}"]
-
-
-def test_the_staged_file_itself_can_be_rejected(staging: Staging) -> None:
-    with staging.claim(WEEK) as staged:
-        staged.raw.write_bytes(b"was good once")
-        staged.reject(staged.raw)
+        staged.reject()
     assert files_in(staging) == [f"rejected/{WEEK.file_name}"]
 
 
@@ -83,7 +83,7 @@ def test_a_claim_that_fails_leaves_what_was_there_and_nothing_half_done(
     (staging.folder / WEEK.file_name).write_bytes(b"before")
     with pytest.raises(fault):
         fail()
-    assert files_in(staging) == [WEEK.file_name]
+    assert weeks_in(staging) == [WEEK.file_name]
     assert (staging.folder / WEEK.file_name).read_bytes() == b"before"
 
 
@@ -131,13 +131,13 @@ def test_many_claims_at_once_never_share_a_week(staging: Staging) -> None:
                 assert not staged.incoming.exists()
                 staged.incoming.write_bytes(content)
                 assert staged.incoming.read_bytes() == content
-                staged.accept()
+                staged.accept(ORIGIN)
                 assert staged.raw.read_bytes() == content
 
     with ThreadPoolExecutor(6) as pool:
         for future in [pool.submit(work, bytes([number]) * 5_000) for number in range(6)]:
             future.result()
-    assert files_in(staging) == [WEEK.file_name]
+    assert weeks_in(staging) == [WEEK.file_name]
 
 
 CLAIM = (
@@ -153,7 +153,7 @@ def test_another_processs_claim_is_waited_for_and_falls_when_it_is_killed(stagin
     def claim() -> str:
         with staging.claim(WEEK) as staged:
             staged.incoming.write_bytes(b"ours")
-            staged.accept()
+            staged.accept(ORIGIN)
         return "claimed"
 
     with running("-c", CLAIM, str(staging.folder), WEEK.key) as child, ThreadPoolExecutor(1) as pool:
@@ -165,7 +165,7 @@ def test_another_processs_claim_is_waited_for_and_falls_when_it_is_killed(stagin
             child.kill()
             child.wait()
         assert ours.result(timeout=10) == "claimed"
-    assert files_in(staging) == [WEEK.file_name]
+    assert weeks_in(staging) == [WEEK.file_name]
 
 
 def test_a_folder_that_cannot_be_written_is_told_with_week_and_setting(unwritable: Path) -> None:

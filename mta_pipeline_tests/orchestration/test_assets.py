@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
 
 from mta_pipeline.domain.audit import CHECKS
+from mta_pipeline.domain.compression import compress
+from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import ingest
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV, key_of
-from mta_pipeline.orchestration.dagster_edges import failed_partitions, last_failures
+from mta_pipeline.orchestration.dagster_edges import failed_partitions, last_failures, range_tags
+from mta_pipeline.orchestration.definitions import build_definitions, build_resources
+from mta_pipeline.orchestration.jobs import INGEST_JOB
 from mta_pipeline.orchestration.partitions import WEEKS
+from mta_pipeline_tests.feed_server import FeedServer, whole
 from mta_pipeline_tests.orchestration.project import (
     MIDDLE,
     NEWEST,
@@ -217,3 +225,69 @@ def test_the_lineage_leads_from_the_feed_to_the_lake(project: Project) -> None:
     assert graph.get(LAKE_OBJECT).parent_keys == {RAW_CSV}
     assert graph.get(RAW_CSV).parent_keys == {dg.AssetKey("turnstile_feed")}
     assert ingest.check_keys == {key_of(check) for check in CHECKS}
+
+
+def test_a_fault_that_nobody_foresaw_fails_the_step_which_names_its_week_and_the_others_that_failed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def divide(raw: Path, compressed: Path) -> None:
+        if MIDDLE.file_name in raw.name:
+            _ = 1 / 0
+        compress(raw, compressed)
+
+    monkeypatch.setattr("mta_pipeline.domain.ingest.compress", divide)
+    project.file(OLDEST).unlink()
+    result = project.ingest(OLDEST, NEWEST)
+    assert {partition for _, partition in materialized(result)} == {NEWEST.key}
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data
+    lines = (failure.user_failure_data.description or "").splitlines()
+    assert lines[0] == "2 of 3 weeks failed:"
+    assert lines[1].startswith(f"Week {OLDEST.key}: {project.file(OLDEST).as_uri()}: found no such file")
+    assert lines[2].startswith(f"Week {MIDDLE.key}: the pipeline itself: found a fault that nobody foresaw")
+    assert "ZeroDivisionError: division by zero" in lines[2]
+    assert failure.error
+    assert failure.error.cause
+    assert failure.error.cause.cls_name == "ZeroDivisionError"
+    assert any("in divide" in frame for frame in failure.error.cause.stack)
+    logged = [entry for entry in project.instance.all_logs(result.run_id) if "nobody foresaw" in entry.user_message]
+    assert MIDDLE.key in logged[0].user_message
+    assert failed(project) == [OLDEST.key, MIDDLE.key]
+
+
+@pytest.mark.parametrize("partition", [None, MIDDLE.key], ids=["of no week", "of a week"])
+def test_a_run_of_checks_alone_fails_with_a_sentence(project: Project, partition: str | None) -> None:
+    job = project.definitions.resolve_implicit_global_asset_job_def()
+    checks = [key_of(check) for check in CHECKS]
+    result = job.get_subset(asset_selection=set(), asset_check_selection=set(checks)).execute_in_process(
+        instance=project.instance, raise_on_error=False, partition_key=partition
+    )
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data
+    assert "No asset is selected" in (failure.user_failure_data.description or "")
+    assert "Materialize raw_csv or lake_object" in (failure.user_failure_data.description or "")
+
+
+@pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars`")  # Dagster asks itself for it
+def test_no_event_no_metadata_and_no_configuration_shows_password_or_token(
+    project: Project, feed_server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "?token=top-secret&sig=top-secret"
+    feed_server.serve_path(f"/{OLDEST.file_name}{query}", whole(project.file(OLDEST).read_bytes()))
+    feed_server.serve_path(f"/{MIDDLE.file_name}{query}", whole(b"<html>"))
+    url = feed_server.url.replace("//", "//somebody:top-secret@") + query
+    environment = {**project.environment, "MTA_FEED_URL": url}
+    monkeypatch.setenv("MTA_FEED_URL", url)
+    monkeypatch.setenv("NO_PROXY", "*")
+    definitions = build_definitions(build_resources(Settings.from_environment(environment)))
+    result = definitions.resolve_job_def(INGEST_JOB.name).execute_in_process(
+        instance=project.instance, tags=range_tags(OLDEST.key, NEWEST.key), raise_on_error=False
+    )
+    assert ("lake_object", OLDEST.key) in materialized(result)
+    logs = [dg.serialize_value(entry) for entry in project.instance.all_logs(result.run_id)]
+    assert any(f"{MIDDLE.file_name}?***" in entry for entry in logs)
+    assert not [entry for entry in logs if "top-secret" in entry]
+    assert "top-secret" not in str(project.lake.store().metadata(OLDEST.object_name))
+    assert not [path for path in project.staging.rglob("*.origin") if b"top-secret" in path.read_bytes()]
+    # What the UI is told of the definitions.
+    assert "top-secret" not in dg.serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))

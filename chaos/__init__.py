@@ -1,0 +1,1 @@
+"""Fault campaign: real backfills under faults, and an independent look at what became of the lake."""
