@@ -25,7 +25,7 @@ from mta_pipeline.orchestration.dagster_edges import failed_partitions, last_fai
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.partitions import WEEKS
 
-LOOKERS = 16  # requests at a time to a lake behind a network
+LOOKERS = 8  # requests at a time to a lake behind a network; Google's client keeps 10 connections
 MOST_REASONS = 20
 
 
