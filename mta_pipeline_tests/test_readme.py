@@ -81,7 +81,9 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 
 def test_make_clean_leaves_data_alone_and_clean_data_says_what_goes() -> None:
     def commands(target: str) -> str:
-        return subprocess.run(["make", "-n", target], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+        command = ["make", "--no-print-directory", "-n", target]
+        folder = Path(__file__).resolve().parents[1]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
     removed = {word for line in commands("clean").splitlines() if line.startswith("rm") for word in line.split()}
     assert ".venv" in removed

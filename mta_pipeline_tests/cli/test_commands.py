@@ -18,8 +18,10 @@ from typing import BinaryIO
 
 import dagster as dg
 import pytest
+import requests
 
 from mta_pipeline.cli.backfill import batches
+from mta_pipeline.cli.calendar import LOOKERS
 from mta_pipeline.cli.home import ensure_dagster_home
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
@@ -197,6 +199,10 @@ def test_the_calendar_tells_weeks_in_the_lake_from_failed_and_missing_ones(termi
     years = {line[:4]: line[6:] for line in shown.splitlines() if line[:4].isdigit()}
     assert years == {"2023": " " * 51 + "■", "2024": "x·"}
     assert f"x Week {MIDDLE.key}: " in shown
+
+
+def test_the_calendar_asks_no_more_at_a_time_than_googles_client_keeps_connections() -> None:
+    assert LOOKERS <= requests.adapters.DEFAULT_POOLSIZE
 
 
 def test_a_failure_over_an_older_object_is_marked_as_such(terminal: Terminal) -> None:
