@@ -76,7 +76,7 @@ def states_of(weeks: Sequence[Week], store: LakeStore) -> list[WeekState]:
 
 
 def _reason(failures: Sequence[str]) -> str:
-    return "; ".join(failures) or "its run broke off before it came to this week; open the run in the UI"
+    return "; ".join(failures) or "its run broke off, and no check says why; open the run in the UI"
 
 
 def _as_json(state: WeekState) -> dict[str, object]:
