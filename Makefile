@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench chaos lock clean
+.PHONY: help run ui image up down test test-stack lint format bench chaos lock clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -74,9 +74,12 @@ lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
 
-clean: ## remove the environment, the data, and Dagster's record of runs
-	rm -rf $(VENV) data .dagster_home bench/work chaos/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove what can be made again: the environment and caches, but no data
+	rm -rf $(VENV) bench/work chaos/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: ## remove the lake in data/lake, staging, the sample feed, and Dagster's record of runs
+	rm -rf data .dagster_home
 
 # The environment is made once, from the lock alone; afterwards no network is needed.
 $(VENV)/python.stamp:

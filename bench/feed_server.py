@@ -36,7 +36,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             sent = 0
             while sent < size:
-                sent += os.sendfile(self.connection.fileno(), file.fileno(), sent, size - sent)
+                piece = os.sendfile(self.connection.fileno(), file.fileno(), sent, size - sent)
+                if not piece:
+                    raise EOFError(f"{path} has become shorter than {size} bytes")
+                sent += piece
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

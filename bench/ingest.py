@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,9 @@ def main() -> None:
     with serving(WORK / "feed") as url:
         for _ in range(arguments.rounds):
             ours.append(cost(backfill_command(weeks), fresh_environment(url)))
-            shell.append(cost(shell_command(url, weeks), os.environ))
-    start = [cost([str(MTA_PIPELINE), "backfill", "2009-01-01"], os.environ, expect=2) for _ in range(arguments.rounds)]
+            shell.append(cost(shell_command(url, weeks), clean_environment()))
+    wrong = [str(MTA_PIPELINE), "backfill", "2009-01-01"]
+    start = [cost(wrong, clean_environment(), expect=2) for _ in range(arguments.rounds)]
     print(f"\n{'median':<34}{'s a week':>10}{'cpu s a week':>14}{'MB/s':>8}{'peak MB':>9}")
     for name, costs in (("mta-pipeline backfill", ours), ("curl | gzip -6", shell)):
         wall, cpu = (statistics.median(getattr(c, what) for c in costs) for what in ("wall", "cpu"))
@@ -122,6 +123,11 @@ def shell_command(url: str, weeks: Sequence[Week]) -> list[str]:
     return ["sh", "-ec", f"for f in {names}; do curl -sS {url}/$f | gzip -6 > {target}/$f.gz; done"]
 
 
+def clean_environment() -> dict[str, str]:
+    """The process's environment without any settings of the pipeline."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MTA_")}
+
+
 def fresh_environment(url: str) -> dict[str, str]:
     """An empty lake, staging folder and Dagster instance."""
     for name in ("lake", "staging", "home"):
@@ -129,7 +135,7 @@ def fresh_environment(url: str) -> dict[str, str]:
     (WORK / "home").mkdir()
     shutil.copy(PROJECT / "dagster.yaml", WORK / "home")
     return {
-        **os.environ,
+        **clean_environment(),
         "DAGSTER_HOME": str(WORK / "home"),
         "MTA_FEED_URL": url,
         "MTA_LAKE_URL": str(WORK / "lake"),
@@ -137,7 +143,7 @@ def fresh_environment(url: str) -> dict[str, str]:
     }
 
 
-def cost(command: Sequence[str], environment: os._Environ[str] | dict[str, str], expect: int = 0) -> Cost:
+def cost(command: Sequence[str], environment: Mapping[str, str], expect: int = 0) -> Cost:
     """Run a command to its end; its output is shown only if it fails."""
     begin = time.perf_counter()
     with subprocess.Popen(

@@ -77,3 +77,15 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
     assert os.access(Path(__file__).resolve().parents[1] / ".ci" / "run", os.X_OK)
+
+
+def test_make_clean_leaves_data_alone_and_clean_data_says_what_goes() -> None:
+    def commands(target: str) -> str:
+        command = ["make", "--no-print-directory", "-n", target]
+        folder = Path(__file__).resolve().parents[1]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    removed = {word for line in commands("clean").splitlines() if line.startswith("rm") for word in line.split()}
+    assert ".venv" in removed
+    assert not {"data", ".dagster_home"} & removed
+    assert commands("clean-data").split() == ["rm", "-rf", "data", ".dagster_home"]

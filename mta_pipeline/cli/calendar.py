@@ -25,7 +25,7 @@ from mta_pipeline.orchestration.dagster_edges import failed_partitions, last_fai
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.partitions import WEEKS
 
-LOOKERS = 16  # requests at a time to a lake behind a network
+LOOKERS = 8  # requests at a time to a lake behind a network; Google's client keeps 10 connections
 MOST_REASONS = 20
 
 
@@ -76,7 +76,7 @@ def states_of(weeks: Sequence[Week], store: LakeStore) -> list[WeekState]:
 
 
 def _reason(failures: Sequence[str]) -> str:
-    return "; ".join(failures) or "its run broke off before it came to this week; open the run in the UI"
+    return "; ".join(failures) or "its run broke off, and no check says why; open the run in the UI"
 
 
 def _as_json(state: WeekState) -> dict[str, object]:

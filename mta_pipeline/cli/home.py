@@ -8,20 +8,26 @@ send its makers statistics.)
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
+from mta_pipeline.domain.errors import SettingsError, disk_errors_as
+from mta_pipeline.domain.files import whole_file
 from mta_pipeline.domain.settings import PROJECT
 
 
 def ensure_dagster_home() -> Path:
-    """Make the instance's folder, and point this process and its children at it."""
+    """Make the instance's folder, and point this process and its children at it. Raises `SettingsError`."""
     given = os.environ.get("DAGSTER_HOME")
     home = Path(given).absolute() if given else PROJECT / ".dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
     ours, theirs = PROJECT / "dagster.yaml", home / "dagster.yaml"
-    # A home that the user chose keeps its own file, if it has one.
-    if ours.is_file() and not (given and theirs.exists()):
-        shutil.copyfile(ours, theirs)
+    with disk_errors_as(SettingsError, home, "DAGSTER_HOME"):
+        home.mkdir(parents=True, exist_ok=True)
+        # A home that the user chose keeps its own file, if it has one.
+        if ours.is_file() and not (given and theirs.exists()):
+            content = ours.read_bytes()
+            # Others (a UI that runs, say) may be reading it: they find a whole file, and mostly the one they know.
+            if not theirs.is_file() or theirs.read_bytes() != content:
+                with whole_file(theirs) as file:
+                    file.write(content)
     os.environ["DAGSTER_HOME"] = str(home)
     return home

@@ -16,7 +16,7 @@ from mta_pipeline import __version__
 from mta_pipeline.cli.home import ensure_dagster_home
 from mta_pipeline.domain.errors import Finding, PipelineError, SettingsError, WeekError
 from mta_pipeline.domain.settings import PROJECT, Settings
-from mta_pipeline.domain.weeks import Week
+from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 SOME_FAILED, WRONG_ARGUMENT = 1, 2
 
@@ -52,7 +52,7 @@ def main() -> None:
 def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None) -> None:
     """Fetch, audit and publish the weeks from FIRST to LAST (default: FIRST alone).
 
-    Exit code: 0 when all weeks are good, 1 when some failed, 2 for a wrong argument.
+    Exit code: 0 when all weeks are good, 1 when some failed or it was interrupted, 2 for a wrong argument.
     """
     settings = Settings.from_environment()
     weeks = _weeks(settings, first, last or first)
@@ -83,10 +83,15 @@ def sample(folder: Path, number: int, last: str, rows: int) -> None:
     from mta_pipeline.cli.progress import counted
     from mta_pipeline.domain.sample import write_feed
 
-    newest = _week(Settings.from_environment(), last)
-    span = list(Week.between(newest.shifted(1 - number), newest))
-    for _ in counted(write_feed(folder, span, rows), "writing sample weeks", len(span)):
-        pass
+    span = _latest_of_history(_week(Settings.from_environment(), last), number)
+    try:
+        for _ in counted(write_feed(folder, span, rows), "writing sample weeks", len(span)):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or folder}: found {type(error).__name__} ({error.strerror or error}); "
+            "expected a folder that can be written. Name another FOLDER, or free some space there."
+        ) from error
     click.echo(
         f"{len(span)} weeks of about {rows:,} rows in {folder}; to use them: set -a; . {folder}/feed.env; set +a"
     )
@@ -139,6 +144,22 @@ def _weeks(settings: Settings, first: str, last: str) -> list[Week]:
             "Wait until it is published.",
         )
     return list(Week.between(begin, end))
+
+
+def _latest_of_history(last: Week, number: int) -> list[Week]:
+    """The `number` weeks up to `last`. Raises `WeekError` where not so many were published by now."""
+    newest = Week.newest_published(datetime.now(timezone.utc))
+    if last > newest:
+        raise _wrong(f"week {last.key}", "a week that is not published yet", f"{newest.key} or an earlier one", "Wait.")
+    most = (last.first_day - FIRST_PUBLISHED.first_day).days // 7 + 1
+    if number > most:
+        raise _wrong(
+            f"--weeks {number}",
+            f"more weeks than were published up to {last.key}",
+            f"at most {max(most, 0)}",
+            f"Ask for fewer, or for a later --last. The first week is {FIRST_PUBLISHED.key}.",
+        )
+    return list(Week.between(last.shifted(1 - number), last))
 
 
 def _week(settings: Settings, text: str) -> Week:

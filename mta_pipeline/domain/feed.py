@@ -46,6 +46,18 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+
+class _Hiding(logging.Filter):
+    """Hides credentials in what urllib3 logs: it quotes addresses, of answers with broken headers for instance."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_credentials(record.getMessage()), ()
+        return True
+
+
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_Hiding())
+
 BLOCK = 1 << 20
 MOST_BYTES = 256 << 20  # eight times the largest file ever published
 MOST_REDIRECTS = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import BinaryIO
 
 from mta_pipeline.domain.errors import Stopped
 
+log = logging.getLogger(__name__)
+
 LOOK_EVERY = 0.1  # seconds between two tries for a lock, where one may be told to stop waiting
 
 
@@ -19,9 +22,9 @@ LOOK_EVERY = 0.1  # seconds between two tries for a lock, where one may be told 
 def whole_file(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
     """A file to write that takes `path`'s place when the body ends well, and vanishes otherwise.
 
-    The bytes wait in the hidden `.<name>.part` beside it. Of two writers at once the second waits
-    for the first; what a killed one left is written over. With `durable` the bytes are on disk
-    before the name is. Raises `OSError`.
+    The bytes wait in the hidden `.<name>.part` beside it, where the body may read them again. Of two
+    writers at once the second waits for the first; what a killed one left is written over. With
+    `durable` the bytes are on disk before the name is. Raises `OSError`; then `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -37,7 +40,11 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
             raise
     if durable:
-        _sync_folder(path.parent)
+        try:
+            _sync_folder(path.parent)
+        except OSError as fault:
+            # The file is there, whole, for all to see: that only a power cut might undo it is no failure.
+            log.warning("%s may be lost in a power cut: its folder could not be synchronized (%s)", path, fault)
 
 
 class HeldElsewhere(Exception):

@@ -140,16 +140,19 @@ class LocalStore:
                 if over and stored not in (over.digest, wanted):
                     raise overtaken(str(path), stored, wanted)
                 shutil.copyfileobj(file, out, 1 << 20)
-        written = self.stat(name)
-        if written is None:
-            raise LakeError(
-                Finding(
-                    where=str(path),
-                    found="nothing right after publishing",
-                    expected=f"the object of {wanted.size:,} bytes",
-                    remedy="Something else deletes from the lake: find it, and run the week again.",
-                )
-            )
+                # Looked at before anybody else can: what is there already may be good.
+                out.flush()
+                out.seek(0)
+                written = digest(out)
+                if written != wanted:
+                    raise CorruptObject(
+                        Finding(
+                            where=str(path),
+                            found=f"{written} after copying",
+                            expected=f"{wanted}",
+                            remedy="Check the disk (MTA_LAKE_URL), and run the week again. The object is as it was.",
+                        )
+                    )
         return Published(str(path), written, Change.REPLACED if stored else Change.CREATED)
 
     def _path(self, name: str) -> Path:

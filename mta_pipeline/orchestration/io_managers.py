@@ -1,7 +1,9 @@
 """The lake as an I/O manager: what reads or writes lake objects through Dagster goes through here.
 
-Handles travel, contents don't: an input is a `LakeObject` (or, of several partitions, a dict of
-them by partition key) from which lines can be streamed; an output is the path of a gzip file.
+Handles travel, contents don't: an input is a `LakeObject`, from which lines can be streamed, or a
+dict of them by partition key; an output is the path of a gzip file. What an input is, its annotation
+says, not how many weeks a run happens to have: `dict[str, LakeObject]` always gets a dict, be it of one
+week or of none, and `LakeObject` always one handle.
 """
 
 from __future__ import annotations
@@ -59,10 +61,19 @@ class LakeIOManager(dg.ConfigurableIOManager):
         return connect(self.url, GCSResource().get_client)
 
     def load_input(self, context: dg.InputContext) -> LakeObject | dict[str, LakeObject]:
-        """A handle of the week's object; a dict by partition key where several weeks are read."""
+        """A handle of the week's object; where the input is annotated as a dict, handles by partition key."""
         store = self.store()
         objects = {key: LakeObject(Week.parse(key), store) for key in context.asset_partition_keys}
-        return objects if len(objects) > 1 else next(iter(objects.values()))
+        wanted = context.dagster_type.typing_type
+        if isinstance(wanted, type) and issubclass(wanted, LakeObject):
+            if len(objects) == 1:
+                return next(iter(objects.values()))
+            raise dg.Failure(
+                f"{context.asset_key.to_user_string()}: found {len(objects)} weeks for an input that is annotated as "
+                "LakeObject; expected one. Annotate it as dict[str, LakeObject], or map its partitions one to one.",
+                allow_retries=False,
+            )
+        return objects
 
     def handle_output(self, context: dg.OutputContext, obj: Path) -> None:
         """Publish the gzip file at `obj` as the object of the partition being materialized."""

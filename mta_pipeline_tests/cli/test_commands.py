@@ -18,8 +18,11 @@ from typing import BinaryIO
 
 import dagster as dg
 import pytest
+import requests
 
 from mta_pipeline.cli.backfill import batches
+from mta_pipeline.cli.calendar import LOOKERS
+from mta_pipeline.cli.home import ensure_dagster_home
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
@@ -196,6 +199,10 @@ def test_the_calendar_tells_weeks_in_the_lake_from_failed_and_missing_ones(termi
     years = {line[:4]: line[6:] for line in shown.splitlines() if line[:4].isdigit()}
     assert years == {"2023": " " * 51 + "■", "2024": "x·"}
     assert f"x Week {MIDDLE.key}: " in shown
+
+
+def test_the_calendar_asks_no_more_at_a_time_than_googles_client_keeps_connections() -> None:
+    assert LOOKERS <= requests.adapters.DEFAULT_POOLSIZE
 
 
 def test_a_failure_over_an_older_object_is_marked_as_such(terminal: Terminal) -> None:
@@ -388,6 +395,60 @@ def test_neither_password_nor_token_is_shown_or_written_anywhere(terminal: Termi
     files = [path for path in terminal.folder.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert not [path for path in files if b"top-secret" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--weeks", "100000000000"], "more weeks than were published up to"),
+        (["--weeks", "3", "--last", "2010-05-15"], "expected at most 2. Ask for fewer"),
+        (["--last", "0001-01-06"], "expected at most 0"),
+        (["--last", "9999-12-25"], "a week that is not published yet"),
+        (["--rows", "1"], "1 is not in the range"),
+    ],
+    ids=["ages", "before the first", "the first year", "the last year", "too few rows"],
+)
+def test_a_sample_that_cannot_be_is_refused_with_a_sentence_and_exit_code_2(
+    terminal: Terminal, arguments: list[str], sentence: str
+) -> None:
+    folder = terminal.folder / "another"
+    assert sentence in terminal.run("sample", str(folder), *arguments, expect=2).stderr
+    assert not folder.exists()
+
+
+def test_a_sample_that_cannot_be_written_is_told_with_a_sentence(terminal: Terminal, unwritable: Path) -> None:
+    done = terminal.run("sample", str(unwritable), "--weeks", "1", expect=1)
+    assert f"Error: {unwritable}" in done.stderr
+    assert "PermissionError" in done.stderr
+    assert "expected a folder that can be written" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_told_with_its_setting(terminal: Terminal, unwritable: Path) -> None:
+    done = terminal.run("weeks", expect=2, settings={"DAGSTER_HOME": str(unwritable)})
+    assert str(unwritable) in done.stderr
+    assert "point DAGSTER_HOME elsewhere" in done.stderr
+
+
+def test_the_settings_of_dagster_are_written_when_they_differ_whole_and_not_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr("mta_pipeline.cli.home.PROJECT", tmp_path)
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    theirs = ensure_dagster_home() / "dagster.yaml"
+    first = theirs.stat()
+    assert ensure_again(monkeypatch) == theirs
+    assert (theirs.stat().st_ino, theirs.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
+    with theirs.open() as reader:
+        (tmp_path / "dagster.yaml").write_text("nux: {enabled: false}\n")
+        ensure_again(monkeypatch)
+        assert reader.read() == "telemetry: {enabled: false}\n", "who has begun to read reads on in what he began"
+    assert theirs.read_text() == "nux: {enabled: false}\n"
+
+
+def ensure_again(environment: pytest.MonkeyPatch) -> Path:
+    environment.delenv("DAGSTER_HOME")
+    return ensure_dagster_home() / "dagster.yaml"
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:

@@ -740,6 +740,17 @@ def test_no_error_and_no_log_line_shows_password_or_token(
     assert SECRET not in caplog.text
 
 
+def test_not_even_the_http_library_logs_password_or_token(
+    feed_server: FeedServer, destination: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve_with_token(feed_server, whole(BODY, headers={"no colon\r\nBroken": "header"}))
+    with caplog.at_level(logging.DEBUG):
+        Feed(with_password(feed_server.url), IMPATIENT).fetch(WEEK, destination)
+    assert "Failed to parse headers" in caplog.text
+    assert f"{WEEK.file_name}?***" in caplog.text
+    assert SECRET not in caplog.text
+
+
 @pytest.mark.parametrize(
     "url",
     [f"http://somebody:{SECRET}@localhost:port/feed", f"http://somebody:{SECRET}@no-such-host.invalid/feed",

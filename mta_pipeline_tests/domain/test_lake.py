@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import random
 import stat
 import threading
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 import pytest
@@ -333,6 +336,40 @@ class TestFolder:
             published(LocalStore(tmp_path), source, b"data")
         assert str(tmp_path / NAME) in str(caught.value)
         assert [path.name for path in (tmp_path / "turnstile").iterdir()] == [Path(NAME).name]
+
+    def test_what_is_not_what_was_to_be_stored_never_becomes_visible(
+        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = LocalStore(tmp_path / "lake")
+        published(store, source, b"old")
+
+        def lose_the_end(read: BinaryIO, written: BinaryIO, length: int = 0) -> None:
+            written.write(read.read()[:-5])
+
+        monkeypatch.setattr("shutil.copyfileobj", lose_the_end)
+        with pytest.raises(CorruptObject) as caught:
+            published(store, source, b"new and longer")
+        assert "found 9 bytes of crc32c " in str(caught.value)
+        assert "expected 14 bytes of crc32c " in str(caught.value)
+        assert "The object is as it was." in str(caught.value)
+        assert stored(store) == b"old"
+        assert [path for path in (tmp_path / "lake").rglob("*") if path.is_file()] == [tmp_path / "lake" / NAME]
+
+    def test_a_folder_that_cannot_be_synchronized_is_a_warning_because_the_object_is_there(
+        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sync = os.fsync
+
+        def files_only(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "Invalid argument")
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", files_only)
+        store = LocalStore(tmp_path / "lake")
+        assert published(store, source, b"data") is Change.CREATED
+        assert stored(store) == b"data"
+        assert f"{tmp_path / 'lake' / NAME} may be lost in a power cut" in caplog.text
 
     def test_a_full_disk_leaves_the_old_object_and_nothing_half_done(self, small_disk: Path, source: Path) -> None:
         store = LocalStore(small_disk)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mta_pipeline.domain import staging as staging_module
-from mta_pipeline.domain.errors import StagingError
+from mta_pipeline.domain.errors import StagingError, Stopped
 from mta_pipeline.domain.files import locked
 from mta_pipeline.domain.origin import Origin
 from mta_pipeline.domain.staging import KEEP_DAYS, Staging
@@ -185,6 +185,56 @@ def test_a_file_in_the_folders_place_is_told_with_week_and_setting(tmp_path: Pat
     assert "MTA_STAGING_DIR" in str(caught.value)
 
 
+@pytest.mark.parametrize("leftover", ["incoming", "compressed"])
+def test_what_cannot_be_cleared_away_is_told_with_week_and_setting_and_the_lock_is_gone(
+    staging: Staging, leftover: str
+) -> None:
+    with pytest.raises(StagingError) as caught, staging.claim(WEEK) as staged:
+        getattr(staged, leftover).mkdir()
+    assert str(caught.value).startswith(f"Week {WEEK.key}: {getattr(staged, leftover)}: found ")
+    assert "MTA_STAGING_DIR" in str(caught.value)
+    with staging.claim(BEFORE):
+        assert [path.name for path in (staging.folder / ".locks").iterdir()] == [BEFORE.file_name.removesuffix(".txt")]
+
+
+def test_a_lock_that_cannot_be_removed_is_told_with_week_and_setting(staging: Staging) -> None:
+    lock = staging.folder / ".locks" / WEEK.file_name.removesuffix(".txt")
+
+    def claim() -> None:
+        with staging.claim(WEEK):
+            lock.unlink()
+            lock.mkdir()
+
+    with pytest.raises(StagingError) as caught:
+        claim()
+    assert str(caught.value).startswith(f"Week {WEEK.key}: {lock}: found ")
+    assert "MTA_STAGING_DIR" in str(caught.value)
+
+
+def test_a_stopped_claim_leaves_what_has_come_and_nothing_else(staging: Staging) -> None:
+
+    def stopped() -> None:
+        with staging.claim(WEEK) as staged:
+            staged.incoming.write_bytes(b"half")
+            ORIGIN.write(staged.incoming)
+            staged.compressed.write_bytes(b"half")
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        stopped()
+    assert files_in(staging) == [f"{WEEK.file_name}.part", f"{WEEK.file_name}.part.origin"]
+    with staging.claim(WEEK):
+        pass
+    assert files_in(staging) == []
+
+
+def test_an_accepted_file_keeps_where_it_came_from(staging: Staging) -> None:
+    with staging.claim(WEEK) as staged:
+        staged.incoming.write_bytes(b"raw")
+        staged.accept(ORIGIN)
+    assert Origin.of(staged.raw) == ORIGIN
+
+
 # The sweep.
 
 
@@ -206,7 +256,7 @@ def test_raw_files_go_after_two_weeks_and_not_before(staging: Staging) -> None:
 
 
 def test_what_killed_runs_left_goes_after_a_day_and_not_before(staging: Staging) -> None:
-    old = [put(staging, f"{BEFORE.file_name}{suffix}", 1.1) for suffix in (".part", ".gz.part")]
+    old = [put(staging, f"{BEFORE.file_name}{suffix}", 1.1) for suffix in (".part", ".gz.part", ".part.origin")]
     put(staging, f"{WEEK.file_name}.part", 0.9)
     assert sorted(staging.sweep(NOW)) == sorted(old)
     assert files_in(staging) == [f"{WEEK.file_name}.part"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -12,6 +13,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 
 from mta_pipeline.domain.audit import CHECKS
 from mta_pipeline.domain.compression import compress
+from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import ingest
@@ -291,3 +293,24 @@ def test_no_event_no_metadata_and_no_configuration_shows_password_or_token(
     assert not [path for path in project.staging.rglob("*.origin") if b"top-secret" in path.read_bytes()]
     # What the UI is told of the definitions.
     assert "top-secret" not in dg.serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))
+
+
+def test_the_end_of_a_run_ends_its_own_work_and_no_other_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it ends: an interruption may hit Dagster's code, and leave our generators hanging."""
+    ways: list[Ingest] = []
+    stopped_before: list[list[bool]] = []
+
+    def ingest_of(*arguments: Any) -> Ingest:
+        stopped_before.append([way.stop.is_set() for way in ways])
+        ways.append(Ingest(*arguments))
+        assert not ways[-1].stop.is_set()
+        return ways[-1]
+
+    monkeypatch.setattr("mta_pipeline.orchestration.assets.Ingest", ingest_of)
+    job = project.definitions.resolve_job_def(INGEST_JOB.name)
+    for week in (OLDEST, MIDDLE):
+        assert job.execute_in_process(instance=project.instance, tags=range_tags(week.key, week.key)).success
+    assert stopped_before == [[], [True]]
+    assert ways[1].stop.is_set()
