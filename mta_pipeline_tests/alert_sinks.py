@@ -29,7 +29,7 @@ class MailSink:
 
     async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802
         mail = email.message_from_bytes(cast("bytes", envelope.content), policy=email.policy.default)
-        self.mails.append(cast("EmailMessage", mail))
+        self.mails.append(mail)
         return "250 OK"
 
     @property
@@ -46,15 +46,16 @@ class _AnyPort(Controller):
     def factory(self) -> SMTP:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")  # nobody listens here
-            self.connections = [*getattr(self, "connections", []), super().factory()]
-        return self.connections[-1]
+            connection = cast("SMTP", super().factory())
+        self.connections: list[SMTP] = [*getattr(self, "connections", []), connection]
+        return connection
 
     def stop(self, no_assert: bool = False) -> None:
         async def hang_up() -> None:
             for connection in self.connections:
                 if connection.transport:
-                    connection.transport.abort()
-            await asyncio.sleep(0)  # abort() only asks for it
+                    connection.transport.close()
+            await asyncio.sleep(0)  # close() only asks for it
             await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(hang_up(), self.loop).result()

@@ -29,7 +29,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent: plain text. `run_id` is the run that it is about, if it is about one."""
+    """What is sent: plain text, the link first, because some services cut what is long.
+
+    `run_id` is the run that it is about, if it is about one.
+    """
 
     kind: Kind
     title: str
@@ -132,7 +135,9 @@ def of_run(report: RunReport, healed: Sequence[str], ui_url: str) -> Message | N
     if failed or report.crash:
         kind = Kind.WARNING if report.retried_as else Kind.FAILURE
         weeks = [week for week in failed if week]
-        title = f"{len(weeks)} of {_count(len(report.weeks))} failed" if weeks else "a run failed"
+        title = f"{len(weeks)} of {len(report.weeks)} weeks failed" if weeks else "a run failed"
+        if len(report.weeks) == 1 and weeks:
+            title = f"week {weeks[0]} failed"
         if report.crash:
             title = f"a run broke off, {title}" if weeks else "a run broke off"
         if report.retried_as:
@@ -141,20 +146,20 @@ def of_run(report: RunReport, healed: Sequence[str], ui_url: str) -> Message | N
         kind, title = Kind.WARNING, f"{_count(len(report.warned))} with a warning"
     else:
         kind, title = Kind.WELL, "all well again"
-    return Message(kind, f"{SENDER}: {title}", "\n".join([*told, _run(ui_url, report.run_id)]), report.run_id)
+    return Message(kind, f"{SENDER}: {title}", "\n".join([_run(ui_url, report.run_id), *told]), report.run_id)
 
 
 def of_overdue(weeks: Sequence[str], why: str, link: str) -> Message:
     """The message that weeks are overdue; `why` is the sentence of the check that found it."""
     named = [week for week in weeks if week]
     title = f"{_count(len(named))} overdue" if named else "a week is overdue"
-    told = [_short(why), *([f"Overdue: {_named(named)}"] if named else []), link]
+    told = [link, _short(why), *([f"Overdue: {_named(named)}"] if named else [])]
     return Message(Kind.WARNING, f"{SENDER}: {title}", "\n".join(told))
 
 
 def of_all_well(healed: Sequence[str], link: str) -> Message:
     """The message that all is well again, where no run is to be told of."""
-    return Message(Kind.WELL, f"{SENDER}: all well again", f"{_well(healed)}\n{link}")
+    return Message(Kind.WELL, f"{SENDER}: all well again", f"{link}\n{_well(healed)}")
 
 
 def of_test(ui_url: str) -> Message:

@@ -76,6 +76,8 @@ def _send(message: Message, target: Target, patience: float) -> Finding | None:
                 expected="one as slack://…, mailtos://…, jsons://… (https://appriseit.com/services/)",
                 remedy="Correct MTA_ALERT_URLS.",
             )
+        if "overflow_mode" not in vars(service):  # the address may say otherwise
+            service.overflow_mode = apprise.OverflowMode.TRUNCATE
         sender = apprise.Apprise(service, asset=asset)
         result = sender.notify(
             title=message.title,

@@ -37,7 +37,7 @@ def test_a_failed_run_is_one_message_that_says_which_weeks_why_and_where_to_look
     made = message(RunReport("the-run", WEEKS[:8], failed={week: [sentence(week)] for week in (C, A)}))
     assert made.kind is Kind.FAILURE
     assert made.title == f"{SENDER}: 2 of 8 weeks failed"
-    assert made.body.splitlines() == ["Failed:", f"- {sentence(A)}", f"- {sentence(C)}", f"{UI}/runs/the-run"]
+    assert made.body.splitlines() == [f"{UI}/runs/the-run", "Failed:", f"- {sentence(A)}", f"- {sentence(C)}"]
     assert made.run_id == "the-run"
 
 
@@ -86,7 +86,7 @@ def test_a_check_that_warned_is_a_warning() -> None:
     made = message(RunReport("r", [A, B], warned={B: [sentence(B)]}))
     assert made.kind is Kind.WARNING
     assert made.title == f"{SENDER}: 1 week with a warning"
-    assert made.body.splitlines() == ["Warned:", f"- {sentence(B)}", f"{UI}/runs/r"]
+    assert made.body.splitlines() == [f"{UI}/runs/r", "Warned:", f"- {sentence(B)}"]
 
 
 def test_a_good_run_has_nothing_to_tell() -> None:
@@ -97,7 +97,7 @@ def test_all_well_again_names_the_weeks_that_were_in_trouble() -> None:
     made = message(RunReport("r", [A, B], brought={A: ASSETS, B: ASSETS}), (A, B))
     assert made.kind is Kind.WELL
     assert made.title == f"{SENDER}: all well again"
-    assert made.body.splitlines() == [f"Good again: {A}, {B}", f"{UI}/runs/r"]
+    assert made.body.splitlines() == [f"{UI}/runs/r", f"Good again: {A}, {B}"]
 
 
 def test_a_password_in_the_address_of_a_crash_is_left_out() -> None:
@@ -109,7 +109,7 @@ def test_a_password_in_the_address_of_a_crash_is_left_out() -> None:
 def test_overdue_weeks_are_named_with_the_sentence_of_their_check() -> None:
     made = of_overdue([A, B], "2 weeks are overdue.", f"{UI}/assets/lake_object")
     assert made.title == f"{SENDER}: 2 weeks overdue"
-    assert made.body.splitlines() == ["2 weeks are overdue.", f"Overdue: {A}, {B}", f"{UI}/assets/lake_object"]
+    assert made.body.splitlines() == [f"{UI}/assets/lake_object", "2 weeks are overdue.", f"Overdue: {A}, {B}"]
 
 
 def test_all_is_well_again_once_and_only_when_the_last_week_is_good() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import apprise
 import pytest
 import requests
 from pytest_httpserver import HTTPServer
@@ -53,6 +54,16 @@ def test_a_webhook_gets_title_message_and_kind(webhook: Webhook) -> None:
     assert send(MESSAGE, targets_of([webhook.url])) == {"1 (json)": None}
     [received] = webhook.messages
     assert (received["title"], received["message"], received["type"]) == (MESSAGE.title, MESSAGE.body, "failure")
+
+
+def test_what_is_too_long_for_a_service_is_cut_at_its_end(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = apprise.Apprise.instantiate(webhook.url)
+    assert service
+    monkeypatch.setattr(type(service), "body_maxlen", 100)
+    send(Message(Kind.FAILURE, "a title", "http://ui/runs/1\n" + "x" * 5_000), targets_of([webhook.url]))
+    [received] = webhook.messages
+    assert received["message"].startswith("http://ui/runs/1")
+    assert len(received["message"]) <= 100
 
 
 def test_one_broken_target_takes_nothing_from_the_others(mail: MailSink, webhook: Webhook) -> None:
