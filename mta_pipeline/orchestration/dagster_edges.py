@@ -45,6 +45,8 @@ from mta_pipeline import __version__
 DATA_VERSION = DATA_VERSION_TAG
 TargetMaterialization = AssetCheckEvaluationTargetMaterializationData
 FailedTick = DagsterRunReaction
+#: What Dagster says of a run whose process died; why, it says in the engine event before.
+MARKED_AS_FAILED = "This run has been marked as failed from outside the execution context."
 
 
 @contextmanager
@@ -131,6 +133,7 @@ def events_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterE
         dg.DagsterEventType.ASSET_MATERIALIZATION,
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
         dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.ENGINE_EVENT,
         dg.DagsterEventType.RUN_FAILURE,
     }
     cursor, more = None, True

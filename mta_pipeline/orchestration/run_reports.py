@@ -11,7 +11,7 @@ from mta_pipeline.domain.alerts import RunReport
 from mta_pipeline.domain.errors import WeekError
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV
-from mta_pipeline.orchestration.dagster_edges import events_of, partition_bounds, reason_of
+from mta_pipeline.orchestration.dagster_edges import MARKED_AS_FAILED, events_of, partition_bounds, reason_of
 
 #: Whether a week is overdue is no run's doing; its evaluations are told of by themselves.
 OVERDUE_CHECK = dg.AssetCheckKey(LAKE_OBJECT, "no_week_overdue")
@@ -58,6 +58,7 @@ class _Seen:
     warned: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     crashes: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    engine_said: str = ""
 
     def take(self, event: dg.DagsterEvent) -> None:
         """Add what an event says."""
@@ -72,10 +73,13 @@ class _Seen:
             self._take_check(event.asset_check_evaluation_data)
         elif event.is_step_failure:
             self._take_step_failure(event.step_failure_data)
+        elif event.is_engine_event:
+            self.engine_said = event.message or ""
         elif event.is_run_failure and not self.crashes and not self.reasons:
             # No step is to blame: the process died, or no step was reached.
             error = event.job_failure_data.error if event.event_specific_data else None
-            self.crashes.append(reason_of(error)[1] if error else event.message or "")
+            message = reason_of(error)[1] if error else event.message or ""
+            self.crashes.append(self.engine_said or message if message == MARKED_AS_FAILED else message)
 
     def _take_check(self, check: dg.AssetCheckEvaluation) -> None:
         if check.asset_check_key == OVERDUE_CHECK:

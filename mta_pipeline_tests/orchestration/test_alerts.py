@@ -304,7 +304,9 @@ def crashed_run(instance: dg.DagsterInstance, location: str = "here") -> dg.Dags
         tags={"dagster/partition": MIDDLE.key},
         remote_job_origin=RemoteJobOrigin(repository, "ingest_weeks"),
     )
-    instance.report_run_failed(run, "Run worker process was killed")
+    # As the code server does it.
+    instance.report_engine_event("Run execution process unexpectedly exited with exit code -9.", run)
+    instance.report_run_failed(run)
     return run
 
 
@@ -321,7 +323,7 @@ def test_a_crashed_run_is_told_of_when_it_is_known_whether_dagster_starts_it_aga
     [message] = webhook.messages
     assert message["title"] == "MTA turnstiles: a run broke off and was started again"
     assert message["type"] == "warning"
-    assert "Run worker process was killed" in message["message"]
+    assert "The run broke off: Run execution process unexpectedly exited with exit code -9." in message["message"]
     assert f"Dagster has started it again: {UI}/runs/the-next" in message["message"]
 
 
