@@ -24,7 +24,8 @@ ENDINGS = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_CANCELED,
 )
-RUNS_A_TICK = 20
+#: A run of 52 weeks takes up to a second to look at.
+RUNS_A_TICK = 10
 #: Seconds of a tick in which messages are begun. Dagster gives a tick a minute.
 TIME_TO_SEND = 60 - 3 * PATIENCE
 #: A message is tried so often, after pauses of 30 s, one minute, two … and at last an hour: for some seven hours.
