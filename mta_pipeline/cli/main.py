@@ -98,6 +98,31 @@ def sample(folder: Path, number: int, last: str, rows: int) -> None:
 
 
 @main.command()
+def alert_test() -> None:
+    """Send a test message to each target of MTA_ALERT_URLS, and tell how that went.
+
+    Exit code: 0 when all of them took it, 1 when some did not.
+    """
+    settings = Settings.from_environment()
+    if not settings.alert_urls:
+        raise SettingsError(
+            Finding(
+                where="MTA_ALERT_URLS",
+                found="nothing",
+                expected="one address or several, as slack://…, mailtos://…, jsons://…",
+                remedy="Set it where the command and the daemon run; the README's section Alerts has examples.",
+            )
+        )
+    from mta_pipeline.domain.alerts import of_test
+    from mta_pipeline.domain.targets import send, targets_of
+
+    findings = send(of_test(settings.ui_url), targets_of(settings.alert_urls))
+    for name, finding in findings.items():
+        click.secho(f"FAILED  {finding}" if finding else f"sent    alert target {name}", fg="red" if finding else None)
+    sys.exit(SOME_FAILED if any(findings.values()) else 0)
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="On 127.0.0.1.")
 def ui(port: int) -> None:
     """Start the Dagster UI and daemon on the instance that `backfill` records into."""

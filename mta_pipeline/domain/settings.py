@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from mta_pipeline.domain.errors import Finding, SettingsError, WeekError
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 MTA_FEED = "http://web.mta.info/developers/data/nyct/turnstile"
+LOCAL_UI = "http://127.0.0.1:3000"
 
 
 def _project() -> Path:
@@ -26,7 +27,7 @@ PROJECT = _project()
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the data comes from, where it goes, and which weeks there are."""
+    """Where the data comes from, where it goes, which weeks there are, and who is told of trouble."""
 
     feed_url: str
     feed_scale: float
@@ -34,6 +35,9 @@ class Settings:
     staging_dir: Path
     first_week: Week
     last_week: Week | None
+    ui_url: str
+    #: Each holds passwords or tokens, so they are never shown.
+    alert_urls: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -57,6 +61,8 @@ class Settings:
             staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
             first_week=first,
             last_week=last,
+            ui_url=_ui_url(given.get("MTA_UI_URL", LOCAL_UI)),
+            alert_urls=_addresses(given.get("MTA_ALERT_URLS", "")),
         )
 
 
@@ -92,6 +98,23 @@ def _lake_url(text: str) -> str:
     if not re.fullmatch(r"gs://[^/]+(/.*)?", text):
         raise _wrong("MTA_LAKE_URL", text, "a folder, or gs://bucket[/prefix]")
     return text.rstrip("/")
+
+
+def _ui_url(text: str) -> str:
+    """The UI's address, without a slash at its end. It is sent around, so a password has no place in it."""
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and url.username is None
+    except ValueError:
+        usable = False
+    if not usable or url.query or url.fragment:
+        raise _wrong("MTA_UI_URL", without_credentials(text), "an address as http://… or https://…, without a password")
+    return text.rstrip("/")
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    """Apart as Apprise takes them apart: at blanks, commas and semicolons before a `scheme://`."""
+    return tuple(re.split(r"[\s,;]+(?=[A-Za-z0-9]+://)", text)) if text else ()
 
 
 def _scale(text: str) -> float:

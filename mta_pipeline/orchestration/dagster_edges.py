@@ -1,8 +1,9 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
 Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
-that ties a check to its materialization, the tags of a partition range, and what the UI asks the
-storage for, have no public names.
+that ties a check to its materialization, the tags of a partition range and of a run that is started
+again, a sensor's tick that fails and yet keeps its cursor, and what the UI asks the storage for, have
+no public names.
 """
 
 from __future__ import annotations
@@ -25,16 +26,27 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
+from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    AUTO_RETRY_RUN_ID_TAG,
+    PARTITION_NAME_TAG,
+    WILL_RETRY_TAG,
+)
+from dagster_shared.error import SerializableErrorInfo
 
 from mta_pipeline import __version__
 
 DATA_VERSION = DATA_VERSION_TAG
 TargetMaterialization = AssetCheckEvaluationTargetMaterializationData
+FailedTick = DagsterRunReaction
+#: What Dagster says of a run whose process died; why, it says in the engine event before.
+MARKED_AS_FAILED = "This run has been marked as failed from outside the execution context."
 
 
 @contextmanager
@@ -94,6 +106,61 @@ def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 def range_tags(first: str, last: str) -> dict[str, str]:
     """The tags by which a run takes all partitions from `first` to `last`."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def partition_bounds(run: dg.DagsterRun) -> tuple[str, str] | None:
+    """The first and last partition that a run is about, None if it is about none."""
+    single = run.tags.get(PARTITION_NAME_TAG)
+    first, last = (
+        run.tags.get(tag, single) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    )
+    return (first, last) if first and last else None
+
+
+def retry_of(run: dg.DagsterRun, retries_enabled: bool) -> str | None:
+    """The run that Dagster starts in the place of a failed one: its id, "" while that is open, None for none."""
+    if run.tags.get(AUTO_RETRY_RUN_ID_TAG):
+        return run.tags[AUTO_RETRY_RUN_ID_TAG]
+    if not retries_enabled or run.remote_job_origin is None:  # what a command line ran, no daemon can start again
+        return None
+    return None if run.tags.get(WILL_RETRY_TAG) == "false" else ""
+
+
+def events_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
+    """What became of a run, its assets and checks, in order."""
+    kinds = {
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.ENGINE_EVENT,
+        dg.DagsterEventType.RUN_FAILURE,
+    }
+    cursor, more = None, True
+    while more:
+        page = instance.get_records_for_run(run_id, cursor, kinds, limit=1000)
+        cursor, more = page.cursor, page.has_more
+        yield from (
+            record.event_log_entry.dagster_event for record in page.records if record.event_log_entry.dagster_event
+        )
+
+
+def reason_of(error: SerializableErrorInfo) -> tuple[str, str]:
+    """The innermost cause of an error: its class and its message."""
+    while error.cause:
+        error = error.cause
+    return error.cls_name or "", error.message.strip()
+
+
+def latest_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """How an unpartitioned check was evaluated last, whether in a run or not."""
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([check]).get(check)
+    return evaluation if record and isinstance(evaluation := record.evaluation, dg.AssetCheckEvaluation) else None
+
+
+def failed_tick(run: dg.DagsterRun, reason: str) -> FailedTick:
+    """What a sensor yields for a tick that failed and yet keeps its cursor: what it did is not to be done again."""
+    return FailedTick(run, SerializableErrorInfo(reason, [], None), None)
 
 
 def failed_partitions(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from mta_pipeline.domain.settings import Settings, without_credentials
+from mta_pipeline.orchestration.alerts import alerts
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
@@ -33,6 +34,7 @@ def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
         assets=[TURNSTILE_FEED, ingest],
         jobs=[INGEST_JOB],
         schedules=[weekly_ingest],
+        sensors=[alerts],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

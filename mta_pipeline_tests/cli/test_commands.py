@@ -19,12 +19,14 @@ from typing import BinaryIO
 import dagster as dg
 import pytest
 import requests
+from pytest_httpserver import HTTPServer
 
 from mta_pipeline.cli.backfill import batches
 from mta_pipeline.cli.calendar import LOOKERS
 from mta_pipeline.cli.home import ensure_dagster_home
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
+from mta_pipeline_tests.alert_sinks import SECRET, Webhook
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
 from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, status, whole
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, THREE_WEEKS
@@ -449,6 +451,23 @@ def test_the_settings_of_dagster_are_written_when_they_differ_whole_and_not_othe
 def ensure_again(environment: pytest.MonkeyPatch) -> Path:
     environment.delenv("DAGSTER_HOME")
     return ensure_dagster_home() / "dagster.yaml"
+
+
+def test_a_test_message_goes_to_each_target_and_each_gets_a_line(terminal: Terminal, httpserver: HTTPServer) -> None:
+    webhook = Webhook(httpserver)
+    urls = f"{webhook.url}, slak://{SECRET}/x"
+    done = terminal.run("alert-test", expect=1, settings={"MTA_ALERT_URLS": urls, "MTA_UI_URL": "https://ui.example"})
+    good, bad = done.stdout.splitlines()
+    assert good == "sent    alert target 1 (json)"
+    assert bad.startswith("FAILED  alert target 2 (slak): found an address that Apprise cannot use; expected one as ")
+    assert SECRET not in done.stdout + done.stderr
+    assert [message["message"] for message in webhook.messages] == ["Alerts reach you. The UI is at https://ui.example"]
+    terminal.run("alert-test", settings={"MTA_ALERT_URLS": webhook.url})
+
+
+def test_a_test_message_without_targets_says_what_to_set(terminal: Terminal) -> None:
+    done = terminal.run("alert-test", expect=2, settings={"MTA_ALERT_URLS": ""})
+    assert "MTA_ALERT_URLS: found nothing; expected one address or several" in done.stderr
 
 
 def test_a_sample_feed_comes_with_the_settings_to_use_it(tmp_path: Path) -> None:

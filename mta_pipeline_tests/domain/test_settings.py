@@ -30,7 +30,7 @@ def test_the_project_is_the_clone_that_holds_workspace_yaml() -> None:
 
 
 def test_a_blank_variable_is_an_unset_one() -> None:
-    names = ("FEED_URL", "FEED_SCALE", "LAKE_URL", "STAGING_DIR", "FIRST_WEEK", "LAST_WEEK")
+    names = ("FEED_URL", "FEED_SCALE", "LAKE_URL", "STAGING_DIR", "FIRST_WEEK", "LAST_WEEK", "UI_URL", "ALERT_URLS")
     blank = {f"MTA_{name}": "  " for name in names}
     assert read(**blank) == read()
 
@@ -79,6 +79,40 @@ def test_a_history_of_one_week_is_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("slack://a/b/c", ("slack://a/b/c",)),
+        ("slack://a/b/c mailto://me@x.org", ("slack://a/b/c", "mailto://me@x.org")),
+        ("slack://a/b/c,\n  json://x;xml://y\n", ("slack://a/b/c", "json://x", "xml://y")),
+        ("mailto://x.org?to=a@x.org,b@x.org json://x", ("mailto://x.org?to=a@x.org,b@x.org", "json://x")),
+        ("hooks.slack.com/a json://x", ("hooks.slack.com/a", "json://x")),
+    ],
+)
+def test_addresses_of_alerts_are_taken_apart_as_apprise_does(text: str, urls: tuple[str, ...]) -> None:
+    assert read(MTA_ALERT_URLS=text).alert_urls == urls
+    if "://" in text.split(maxsplit=1)[0]:
+        from apprise.utils.parse import parse_urls
+
+        assert tuple(parse_urls(text)) == urls
+
+
+def test_addresses_of_alerts_are_never_shown() -> None:
+    assert "secret" not in repr(read(MTA_ALERT_URLS="slack://secret/b/c"))
+
+
+def test_the_ui_is_on_this_machine_unless_said_otherwise() -> None:
+    assert read().ui_url == "http://127.0.0.1:3000"
+    assert read(MTA_UI_URL="https://dagster.example.org/mta/").ui_url == "https://dagster.example.org/mta"
+
+
+def test_a_refused_address_of_the_ui_is_shown_without_its_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(MTA_UI_URL="https://me:secret@dagster.example.org")
+    assert "***@dagster.example.org" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("MTA_FEED_URL", "web.mta.info/developers"),
@@ -91,6 +125,12 @@ def test_a_history_of_one_week_is_one() -> None:
         ("MTA_FEED_URL", "file://data/feed"),
         ("MTA_FEED_URL", "file:data/feed"),
         ("MTA_FEED_URL", "/data/feed"),
+        ("MTA_UI_URL", "dagster.example.org"),
+        ("MTA_UI_URL", "ftp://dagster.example.org"),
+        ("MTA_UI_URL", "http://"),
+        ("MTA_UI_URL", "http://[::1"),
+        ("MTA_UI_URL", "http://localhost:port"),
+        ("MTA_UI_URL", "http://localhost/?a=b"),
         ("MTA_LAKE_URL", "s3://bucket"),
         ("MTA_LAKE_URL", "gs://"),
         ("MTA_LAKE_URL", "gs:///prefix"),

@@ -23,7 +23,7 @@ def test_definitions_can_be_loaded_by_dagster() -> None:
 def test_loading_brings_no_warning_and_none_of_the_heavy_libraries() -> None:
     code = (
         "import sys, mta_pipeline.orchestration.definitions\n"
-        "heavy = {'pandas', 'duckdb', 'pyarrow', 'polars', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'duckdb', 'pyarrow', 'polars', 'matplotlib', 'apprise'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     # Dagster's own imports may warn, so only warnings that our modules cause count.
