@@ -10,10 +10,11 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import logging
+import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 BLOCK = 1 << 20
 MOST_BYTES = 256 << 20  # eight times the largest file ever published
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -65,6 +67,7 @@ class Fetched:
     sha256: str
     seconds: float
     tries: int
+    version: str  #: as `Feed.published` gives it
 
 
 class Feed:
@@ -107,7 +110,21 @@ class Feed:
             raise TransientFeedError(told) from fault
         seconds = time.monotonic() - begin
         tries = retrying.statistics["attempt_number"]
-        return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries)
+        return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries, fetch.version)
+
+    def published(self, week: Week) -> str | None:
+        """The version of the week's file that the feed has now; None where it has none.
+
+        The feed is asked once, without a second try, and sends no more than a header (of a server that knows no
+        HEAD one byte is wanted). The version is what it says of the file by Last-Modified, or else by ETag: another
+        text, another file; blank where it says neither. Raises `FeedError`.
+        """
+        patience = replace(self._patience, connect=min(self._patience.connect, 5), read=min(self._patience.read, 10))
+        asking = _Fetch(week, f"{self._url}/{week.file_name}", patience, self._most_bytes)
+        try:
+            return asking.look_at_file() if self._url.startswith("file:") else asking.look_at_http()
+        except NotPublished:
+            return None
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Full jitter (a random part of a doubling bound), or what the server asked for."""
@@ -127,14 +144,31 @@ class _Fetch:
         self._patience = patience
         self._most_bytes = most_bytes
         self._validator = ""  # proves that a resumed file is still the same file
+        self.version = ""
         self.size = 0
         self.sha256 = hashlib.sha256()
 
     def read_file(self, file: BinaryIO) -> None:
         """Copy from a folder."""
-        path = Path(url2pathname(urlsplit(self._url).path))
+        with self._folder_errors():
+            source = self._path.open("rb")
+        with source:
+            self.version = _file_version(os.fstat(source.fileno()))
+            self._take(iter(lambda: source.read(BLOCK), b""), file)
+
+    def look_at_file(self) -> str:
+        """The version of the file in a folder."""
+        with self._folder_errors():
+            return _file_version(self._path.stat())
+
+    @property
+    def _path(self) -> Path:
+        return Path(url2pathname(urlsplit(self._url).path))
+
+    @contextmanager
+    def _folder_errors(self) -> Iterator[None]:
         try:
-            source = path.open("rb")
+            yield
         except (FileNotFoundError, NotADirectoryError):
             raise self.fault(
                 NotPublished,
@@ -146,24 +180,39 @@ class _Fetch:
             raise self.fault(
                 FeedError, f"{type(error).__name__} ({error.strerror})", "a readable file", "Check its permissions."
             ) from error
-        with source:
-            self._take(iter(lambda: source.read(BLOCK), b""), file)
 
     def read_http(self, file: BinaryIO) -> None:
         """Stream from a server; goes on where the try before broke off if the server proves it can."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
+        headers = dict(HEADERS)
         if self.size and self._validator:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+        with self._response("GET", headers) as response:
+            self._check_status(response)
+            if not (response.status_code == 206 and self._continues(response)):
+                self._start_over(file, response)
+            self._take(self._pieces(response), file)
+            self._check_length(response)
+
+    def look_at_http(self) -> str:
+        """The version of the file on a server."""
+        with self._response("HEAD", HEADERS) as response:
+            if response.status_code not in (405, 501):
+                self._check_status(response)
+                return _http_version(response)
+        with self._response("GET", {**HEADERS, "Range": "bytes=0-0"}) as response:
+            self._check_status(response)
+            return _http_version(response)
+
+    @contextmanager
+    def _response(self, method: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+        """The answer to one request, its body still to be read."""
+        timeout = (self._patience.connect, self._patience.read)
         with self._network_errors(), requests.Session() as session:
             session.max_redirects = 5
-            with session.get(
-                self._url, headers=headers, stream=True, timeout=(self._patience.connect, self._patience.read)
+            with session.request(
+                method, self._url, headers=headers, stream=True, timeout=timeout, allow_redirects=True
             ) as response:
-                self._check_status(response)
-                if not (response.status_code == 206 and self._continues(response)):
-                    self._start_over(file, response)
-                self._take(self._pieces(response), file)
-                self._check_length(response)
+                yield response
 
     def _check_status(self, response: requests.Response) -> None:
         status = f"{response.status_code} {response.reason}"
@@ -208,6 +257,7 @@ class _Fetch:
         file.seek(0)
         file.truncate()
         self.size, self.sha256 = 0, hashlib.sha256()
+        self.version = _http_version(response)
         etag = response.headers.get("ETag", "")
         # Weak validators do not promise the same bytes (RFC 9110, 13.1.5).
         self._validator = etag if not etag.startswith("W/") and "Content-Encoding" not in response.headers else ""
@@ -324,6 +374,15 @@ class _Fetch:
         if issubclass(kind, TransientFeedError):
             return kind(finding, retry_after)
         return kind(finding)
+
+
+def _http_version(response: requests.Response) -> str:
+    # Not ETag first: of a mirror's machines each may make up its own.
+    return response.headers.get("Last-Modified") or response.headers.get("ETag", "")
+
+
+def _file_version(stat: os.stat_result) -> str:
+    return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
 
 
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:

@@ -25,7 +25,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from mta_pipeline.domain.compression import Digest, digest
 from mta_pipeline.domain.errors import Finding, LakeError, disk_errors_as
-from mta_pipeline.domain.lake import Change, MissingObject, Published, parts_of
+from mta_pipeline.domain.lake import Change, MissingObject, Published, overtaken, parts_of
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry
@@ -123,14 +123,7 @@ class GcsStore:
         blob = self._find(name)
         if blob is not None and _digest(blob) == wanted:
             return blob
-        raise LakeError(
-            Finding(
-                where=self.uri(name),
-                found=f"{_digest(blob) if blob else 'no object'} that another writer left there meanwhile",
-                expected=f"{wanted}",
-                remedy="Two runs had this week from different files: run it again, from the feed that is right.",
-            )
-        ) from fault
+        raise overtaken(self.uri(name), _digest(blob) if blob else None, wanted) from fault
 
     def _blob(self, name: str) -> Blob:
         return self._bucket.blob(self._object(name))

@@ -121,6 +121,10 @@ class LocalStore:
             if stored == wanted:
                 return Published(str(path), stored, Change.UNCHANGED)
             with source.open("rb") as file, whole_file(path, durable=True) as out:
+                # Writers wait here for each other: whoever was before us may have changed what we looked at.
+                found = self.stat(name)
+                if found not in (stored, wanted):
+                    raise overtaken(str(path), found, wanted)
                 shutil.copyfileobj(file, out, 1 << 20)
         written = self.stat(name)
         if written is None:
@@ -178,6 +182,18 @@ def rows_of(store: LakeStore, name: str, header_lines: int) -> int | None:
     if not width or size % width or size < width * header_lines:
         raise corrupt(store.uri(name), f"{size:,} bytes in lines of {width}")
     return size // width - header_lines
+
+
+def overtaken(uri: str, found: Digest | None, wanted: Digest) -> LakeError:
+    """The error for an object that was changed by somebody else between our looking at it and our replacing it."""
+    return LakeError(
+        Finding(
+            where=uri,
+            found=f"{found or 'no object'} that another writer left there meanwhile",
+            expected=f"{wanted}",
+            remedy="Two runs had this week from different files: run it again, from the feed that is right.",
+        )
+    )
 
 
 def corrupt(uri: str, found: str, expected: str = "the gzip of a whole weekly file") -> CorruptObject:
