@@ -1,19 +1,20 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
 Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
-that ties a check to its materialization, the tags of a partition range, and what the UI asks the
-storage for, have no public names.
+that ties a check to its materialization, the tags of a partition range, the places in a pool, and
+what the UI asks the storage for, have no public names.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from urllib.parse import quote
 
 import dagster as dg
+from dagster._check import not_none
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -26,10 +27,16 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from mta_pipeline import __version__
 
@@ -94,6 +101,51 @@ def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 def range_tags(first: str, last: str) -> dict[str, str]:
     """The tags by which a run takes all partitions from `first` to `last`."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def at_work(context: dg.SensorEvaluationContext, key: dg.AssetKey, among: Sequence[str]) -> dict[str, str]:
+    """The partitions of `among` that an unfinished run or backfill of the asset has before it, and which one that is.
+
+    Partition keys must be such that their order is that of their text.
+    """
+    busy: dict[str, str] = {}
+    graph = not_none(context.repository_def).asset_graph
+    for backfill in context.instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        asked: Container[str] = backfill.partition_names or ()
+        if backfill.is_asset_backfill:
+            target = backfill.get_asset_backfill_data(graph).target_subset
+            asked = target.get_partitions_subset(key) if key in target.asset_keys else ()
+        busy |= {partition: f"backfill {backfill.backfill_id}" for partition in among if partition in asked}
+    # Runs by their partitions alone: whatever else makes something of a week can wait, and so can we.
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, run.tags.get(PARTITION_NAME_TAG, ""))
+        last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG, first)
+        busy |= {partition: f"run {run.run_id}" for partition in among if first <= partition <= last}
+    return busy
+
+
+def last_evaluation(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str | None = None
+) -> tuple[float, dg.AssetCheckEvaluation] | None:
+    """When a check was last evaluated (for one partition, if one is given), and what it said."""
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [check], partition_filter=PartitionKeyFilter(key=partition) if partition else None
+    )
+    for record in latest.values():
+        if isinstance(record.evaluation, dg.AssetCheckEvaluation):
+            return record.create_timestamp, record.evaluation
+    return None
+
+
+def places_left(instance: dg.DagsterInstance, pool: str) -> bool:
+    """Whether a step of this pool could begin now."""
+    info = instance.event_log_storage.get_concurrency_info(pool)
+    return info.limit is None or len(info.pending_steps) < info.limit
+
+
+def free_places(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Give back the places in pools that a dead run holds."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def failed_partitions(
