@@ -100,7 +100,7 @@ def _ask(instance: dg.DagsterInstance, feed: Feed, week: Week) -> dg.RunRequest 
         return f"Week {week}: {feed.url_of(week)} is not there yet."
     request = dg.RunRequest(run_key=f"{week} {version}", partition_key=week.key)
     fetched = last_evaluation(instance, key_of(FILE_FETCHED), week.key)
-    tried = bool(fetched) and fetched[1].passed and fetched[1].metadata.get("version") == dg.TextMetadataValue(version)
+    tried = fetched and fetched[1].passed and fetched[1].metadata.get("version") == dg.TextMetadataValue(version)
     asked = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": request.run_key or ""}), limit=1)
     if tried or asked:
         return (
