@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mta_pipeline.cli.progress import WeekProgress
-from mta_pipeline.cli.runs import TAGS, living, report_killed
+from mta_pipeline.cli.runs import TAGS, living, report_killed, wait_for_place
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
@@ -102,6 +102,10 @@ def _run_batch(
         if entry.dagster_event:
             _take(entry.dagster_event, results, progress)
 
+    try:
+        wait_for_place(instance)
+    except KeyboardInterrupt:
+        return True
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, hear)
     with living(run_id):

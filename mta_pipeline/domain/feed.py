@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import logging
+import os
 import random
 import re
 import threading
@@ -61,6 +62,7 @@ for _name in ("urllib3.connection", "urllib3.connectionpool"):
 BLOCK = 1 << 20
 MOST_BYTES = 256 << 20  # eight times the largest file ever published
 MOST_REDIRECTS = 5
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -85,6 +87,7 @@ class Fetched:
     sha256: str
     seconds: float
     tries: int
+    version: str  #: as `Feed.published` gives it
 
 
 class Feed:
@@ -138,7 +141,21 @@ class Feed:
             raise TransientFeedError(told) from fault
         seconds = time.monotonic() - begin
         tries = retrying.statistics["attempt_number"]
-        return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries)
+        return Fetched(self.url_of(week), fetch.size, fetch.sha256.hexdigest(), seconds, tries, fetch.version)
+
+    def published(self, week: Week) -> str | None:
+        """The version of the week's file that the feed has now; None where it has none.
+
+        The feed is asked once, without a second try, and sends no more than a header (of a server that knows no
+        HEAD one byte is wanted). The version is what it says of the file by Last-Modified, or else by ETag: another
+        text, another file; blank where it says neither. Raises `FeedError`.
+        """
+        patience = replace(self._patience, connect=min(self._patience.connect, 5), read=min(self._patience.read, 10))
+        asking = _Fetch(week, self._address(week), patience, self._most_bytes, threading.Event())
+        try:
+            return asking.look_at_file() if self._url.startswith("file:") else asking.look_at_http()
+        except NotPublished:
+            return None
 
     def _address(self, week: Week) -> str:
         """Where the week's file is: in the folder, under the same query (a token, say)."""
@@ -167,6 +184,7 @@ class _Fetch:
         self._validator = ""  # proves that a resumed file is still the same file
         self._last_modified = ""
         self._total: int | None = None
+        self.version = ""
         self.size = 0
         self.sha256 = hashlib.sha256()
 
@@ -195,11 +213,24 @@ class _Fetch:
             self._take(blocks, file)
 
     def _from_folder(self) -> Generator[bytes]:
-        path = Path(url2pathname(urlsplit(self._url).path))
+        with self._folder_errors(), self._path.open("rb") as source:
+            self.version = _file_version(os.fstat(source.fileno()))
+            while block := source.read(BLOCK):
+                yield block
+
+    def look_at_file(self) -> str:
+        """The version of the file in a folder."""
+        with self._folder_errors():
+            return _file_version(self._path.stat())
+
+    @property
+    def _path(self) -> Path:
+        return Path(url2pathname(urlsplit(self._url).path))
+
+    @contextmanager
+    def _folder_errors(self) -> Iterator[None]:
         try:
-            with path.open("rb") as source:
-                while block := source.read(BLOCK):
-                    yield block
+            yield
         except (FileNotFoundError, NotADirectoryError):
             raise self.fault(
                 NotPublished,
@@ -224,6 +255,7 @@ class _Fetch:
             response = cast(requests.Response, next(answer))
             self._check_status(response)
             self._check_encoding(response)
+            self.version = _http_version(response)
             if response.status_code == 206:
                 self._check_part(response)
             else:
@@ -254,17 +286,30 @@ class _Fetch:
         if size != self.size:
             raise self._cut(f"a stream that ended after {self.size:,} bytes", f"{size:,}, as another look tells")
 
-    def _from_server(self, headers: dict[str, str]) -> Generator[requests.Response | bytes]:
+    def _from_server(self, headers: dict[str, str], method: str = "GET") -> Generator[requests.Response | bytes]:
         """The answer's head, then its body as it comes in: `read1` returns what is there."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}", **headers}
+        headers = {**HEADERS, **headers}
         timeout = (self._patience.connect, self._patience.read)
         with (
             _Session(self) as session,
-            session.get(self._url, headers=headers, stream=True, timeout=timeout) as response,
+            session.request(
+                method, self._url, headers=headers, stream=True, timeout=timeout, allow_redirects=True
+            ) as response,
         ):
             yield response
             while piece := response.raw.read1(BLOCK, decode_content=False):
                 yield piece
+
+    def look_at_http(self) -> str:
+        """The version of the file on a server."""
+        for method, headers in (("HEAD", {}), ("GET", {"Range": "bytes=0-0"})):
+            with self._network_errors(), closing(self._apart(self._from_server(headers, method))) as answer:
+                response = cast(requests.Response, next(answer))
+                if method == "HEAD" and response.status_code in (405, 501):
+                    continue
+                self._check_status(response)
+                break
+        return _http_version(response)
 
     def _apart(self, items: Generator[T]) -> Generator[T]:
         """The items, until we are told to stop, or this try has taken too long."""
@@ -469,6 +514,15 @@ class _Session(requests.Session):
                 "one to an https:// address" if here == "https" else "one to an http(s):// address",
                 "Open the address and look; if that is where the files are now, point MTA_FEED_URL there.",
             )
+
+
+def _http_version(response: requests.Response) -> str:
+    # Not ETag first: of a mirror's machines each may make up its own.
+    return response.headers.get("Last-Modified") or response.headers.get("ETag", "")
+
+
+def _file_version(stat: os.stat_result) -> str:
+    return f"{stat.st_size} bytes of {stat.st_mtime_ns}"
 
 
 def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:

@@ -146,6 +146,7 @@ class Ingest:
                 "MB/s": round(fetched.size / 1e6 / max(fetched.seconds, 1e-6), 1),
                 "tries": fetched.tries,
                 "source": source,
+                "version": fetched.version,
             }
             outcome.add(Verdict(FILE_FETCHED, figures=figures))
         else:

@@ -135,10 +135,11 @@ class LocalStore:
             if stored == wanted:
                 return Published(str(path), stored, Change.UNCHANGED)
             with source.open("rb") as file, whole_file(path, durable=True) as out:
-                # Now no other writer can change it.
-                stored = self.stat(name)
-                if over and stored not in (over.digest, wanted):
-                    raise overtaken(str(path), stored, wanted)
+                # Now no other writer can change it; one before us may have changed what was looked at.
+                found = self.stat(name)
+                if found not in (over.digest if over else stored, wanted):
+                    raise overtaken(str(path), found, wanted)
+                stored = found
                 shutil.copyfileobj(file, out, 1 << 20)
                 # Looked at before anybody else can: what is there already may be good.
                 out.flush()

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mta_pipeline.domain.errors import Finding, SettingsError, WeekError
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
+A_YEAR = 8_784  # hours, at most
 MTA_FEED = "http://web.mta.info/developers/data/nyct/turnstile"
 LOCAL_UI = "http://127.0.0.1:3000"
 
@@ -35,6 +37,7 @@ class Settings:
     staging_dir: Path
     first_week: Week
     last_week: Week | None
+    overdue_after: timedelta  #: how long after its file was due a week may be missing from the lake
     ui_url: str
     #: Each holds passwords or tokens, so they are never shown.
     alert_urls: tuple[str, ...] = field(repr=False)
@@ -61,6 +64,7 @@ class Settings:
             staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
             first_week=first,
             last_week=last,
+            overdue_after=_hours("MTA_OVERDUE_HOURS", given.get("MTA_OVERDUE_HOURS", "48")),
             ui_url=_ui_url(given.get("MTA_UI_URL", LOCAL_UI)),
             alert_urls=_addresses(given.get("MTA_ALERT_URLS", "")),
         )
@@ -125,6 +129,16 @@ def _scale(text: str) -> float:
     if not 0 < scale <= 10:
         raise _wrong("MTA_FEED_SCALE", text, "a number above 0: 1 for the MTA's files, 0.02 for samples of 5,000 rows")
     return scale
+
+
+def _hours(variable: str, text: str) -> timedelta:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 <= hours <= A_YEAR:
+        raise _wrong(variable, text, f"a number of hours, from 0 to {A_YEAR:,}")
+    return timedelta(hours=hours)
 
 
 def _week(given: Mapping[str, str], variable: str) -> Week | None:

@@ -110,6 +110,11 @@ class Week:
         return self.first_day + A_WEEK
 
     @property
+    def due(self) -> datetime:
+        """Noon in New York on the release date: the file comes out in the morning, so by now it should be there."""
+        return datetime.combine(self.release_date, time(12), NEW_YORK)
+
+    @property
     def start(self) -> datetime:
         """Midnight in New York at which the week begins."""
         return datetime.combine(self.first_day, time(), NEW_YORK)

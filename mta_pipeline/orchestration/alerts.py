@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from mta_pipeline.domain import alerts as domain
 from mta_pipeline.domain.alerts import Message, Trouble
 from mta_pipeline.domain.targets import PATIENCE, Target, send, targets_of
-from mta_pipeline.orchestration.checks import LAKE_OBJECT
-from mta_pipeline.orchestration.dagster_edges import FailedTick, failed_tick, latest_evaluation, retry_of
+from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE
+from mta_pipeline.orchestration.dagster_edges import FailedTick, failed_tick, last_evaluation, retry_of
 from mta_pipeline.orchestration.partitions import SETTINGS
-from mta_pipeline.orchestration.run_reports import OVERDUE_CHECK, report_of
+from mta_pipeline.orchestration.run_reports import report_of
 
 ENDINGS = (
     dg.DagsterEventType.RUN_SUCCESS,
@@ -147,12 +147,13 @@ def _ours(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> bool:
 
 def _of_overdue(instance: dg.DagsterInstance, state: State) -> list[Message]:
     """A message if weeks are overdue that were not before, or if the last trouble was that weeks were overdue."""
-    evaluation = latest_evaluation(instance, OVERDUE_CHECK)
-    if evaluation is None:
+    last = last_evaluation(instance, NO_WEEK_OVERDUE)
+    if last is None:
         return []
+    _, evaluation = last
     listed = evaluation.metadata.get("weeks")
     weeks = [] if evaluation.passed else [str(week) for week in _list(listed.value if listed else None)] or [""]
-    link = f"{SETTINGS.ui_url}/assets/{'/'.join(LAKE_OBJECT.path)}?view=checks&checkDetail={OVERDUE_CHECK.name}"
+    link = f"{SETTINGS.ui_url}/assets/{'/'.join(LAKE_OBJECT.path)}?view=checks&checkDetail={NO_WEEK_OVERDUE.name}"
     if state.trouble.hear_overdue(weeks):
         return [domain.of_overdue(weeks, evaluation.description or "A week is overdue.", link)]
     healed = state.trouble.all_well()

@@ -21,6 +21,9 @@ from mta_pipeline.orchestration.resources import FeedResource, StagingResource
 
 #: Weeks in one run of a backfill. A run costs some seconds to start, a week a quarter of one.
 WEEKS_PER_RUN = 52
+#: However many runs there are, only as many of their steps ask the feed at once as this pool has places
+#: (dagster.yaml); each has `WORKERS` downloads under way at most.
+FEED_POOL = "mta_feed"
 OWNERS = ["team:data-engineering"]
 
 TURNSTILE_FEED = dg.AssetSpec(
@@ -70,6 +73,7 @@ with known_previews():
         partitions_def=WEEKS,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(WEEKS_PER_RUN),
+        pool=FEED_POOL,
     )
     def ingest(
         context: dg.AssetExecutionContext,

@@ -14,6 +14,10 @@ LAKE_OBJECT = dg.AssetKey("lake_object")
 ASSET_OF = {"raw": RAW_CSV, "object": LAKE_OBJECT}
 
 
+#: The one check that looks at the lake as a whole; see `late_files`.
+NO_WEEK_OVERDUE = dg.AssetCheckKey(LAKE_OBJECT, "no_week_overdue")
+
+
 def key_of(check: Check) -> dg.AssetCheckKey:
     """The check's name in Dagster."""
     return dg.AssetCheckKey(ASSET_OF[check.about], check.name)

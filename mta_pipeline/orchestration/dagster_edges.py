@@ -2,19 +2,20 @@
 
 Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
 that ties a check to its materialization, the tags of a partition range and of a run that is started
-again, a sensor's tick that fails and yet keeps its cursor, and what the UI asks the storage for, have
-no public names.
+again, the places in a pool, a sensor's tick that fails and yet keeps its cursor, and what the UI asks
+the storage for, have no public names.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from urllib.parse import quote
 
 import dagster as dg
+from dagster._check import not_none
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -28,6 +29,8 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
@@ -152,15 +155,54 @@ def reason_of(error: SerializableErrorInfo) -> tuple[str, str]:
     return error.cls_name or "", error.message.strip()
 
 
-def latest_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
-    """How an unpartitioned check was evaluated last, whether in a run or not."""
-    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([check]).get(check)
-    return evaluation if record and isinstance(evaluation := record.evaluation, dg.AssetCheckEvaluation) else None
-
-
 def failed_tick(run: dg.DagsterRun, reason: str) -> FailedTick:
     """What a sensor yields for a tick that failed and yet keeps its cursor: what it did is not to be done again."""
     return FailedTick(run, SerializableErrorInfo(reason, [], None), None)
+
+
+def at_work(context: dg.SensorEvaluationContext, key: dg.AssetKey, among: Sequence[str]) -> dict[str, str]:
+    """The partitions of `among` that an unfinished run or backfill of the asset has before it, and which one that is.
+
+    Partition keys must be such that their order is that of their text.
+    """
+    busy: dict[str, str] = {}
+    graph = not_none(context.repository_def).asset_graph
+    for backfill in context.instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        asked: Container[str] = backfill.partition_names or ()
+        if backfill.is_asset_backfill:
+            target = backfill.get_asset_backfill_data(graph).target_subset
+            asked = target.get_partitions_subset(key) if key in target.asset_keys else ()
+        busy |= {partition: f"backfill {backfill.backfill_id}" for partition in among if partition in asked}
+    # Runs by their partitions alone: whatever else makes something of a week can wait, and so can we.
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        if bounds := partition_bounds(run):
+            first, last = bounds
+            busy |= {partition: f"run {run.run_id}" for partition in among if first <= partition <= last}
+    return busy
+
+
+def last_evaluation(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str | None = None
+) -> tuple[float, dg.AssetCheckEvaluation] | None:
+    """When a check was last evaluated (for one partition, if one is given), and what it said."""
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [check], partition_filter=PartitionKeyFilter(key=partition) if partition else None
+    )
+    for record in latest.values():
+        if isinstance(record.evaluation, dg.AssetCheckEvaluation):
+            return record.create_timestamp, record.evaluation
+    return None
+
+
+def places_left(instance: dg.DagsterInstance, pool: str) -> bool:
+    """Whether a step of this pool could begin now."""
+    info = instance.event_log_storage.get_concurrency_info(pool)
+    return info.limit is None or len(info.pending_steps) < info.limit
+
+
+def free_places(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Give back the places in pools that a dead run holds."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def failed_partitions(

@@ -10,11 +10,9 @@ import dagster as dg
 from mta_pipeline.domain.alerts import RunReport
 from mta_pipeline.domain.errors import WeekError
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV
+from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE, RAW_CSV
 from mta_pipeline.orchestration.dagster_edges import MARKED_AS_FAILED, events_of, partition_bounds, reason_of
 
-#: Whether a week is overdue is no run's doing; its evaluations are told of by themselves.
-OVERDUE_CHECK = dg.AssetCheckKey(LAKE_OBJECT, "no_week_overdue")
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 
 
@@ -82,7 +80,8 @@ class _Seen:
             self.crashes.append(self.engine_said or message if message == MARKED_AS_FAILED else message)
 
     def _take_check(self, check: dg.AssetCheckEvaluation) -> None:
-        if check.asset_check_key == OVERDUE_CHECK:
+        # Whether a week is overdue is no run's doing; its evaluations are told of by themselves.
+        if check.asset_check_key == NO_WEEK_OVERDUE:
             return
         week, name = check.partition or "", check.asset_check_key.to_user_string()
         if check.passed:

@@ -22,8 +22,7 @@ from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration import alerts as module
 from mta_pipeline.orchestration.alerts import CURSOR, MOST_WAITING, TRIES, State, alerts
-from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV
-from mta_pipeline.orchestration.run_reports import OVERDUE_CHECK
+from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE, RAW_CSV
 from mta_pipeline_tests.alert_sinks import SECRET, MailSink, Webhook, serving_mail
 from mta_pipeline_tests.cli.terminal import Terminal
 from mta_pipeline_tests.cli.test_commands import instance_of, stalled
@@ -356,8 +355,8 @@ def test_a_crashed_run_is_told_of_though_nobody_decides(
 def evaluate_overdue(project: Project, *weeks: Week) -> None:
     project.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
-            asset_key=OVERDUE_CHECK.asset_key,
-            check_name=OVERDUE_CHECK.name,
+            asset_key=NO_WEEK_OVERDUE.asset_key,
+            check_name=NO_WEEK_OVERDUE.name,
             passed=not weeks,
             severity=dg.AssetCheckSeverity.ERROR,
             description=f"{len(weeks)} weeks should be in the lake.",
