@@ -98,6 +98,10 @@ class _Seen:
             self.interrupted = True
         elif failure.user_failure_data:
             self.reasons.append(failure.user_failure_data.description or message)
+            # Of each week that failed, also of those that met a fault before any check was reached.
+            for week, why in failure.user_failure_data.metadata.items():
+                if week not in self.failed:
+                    self.failed[week].extend(str(why.value).splitlines())
         else:
             self.crashes.append(message)
 

@@ -122,13 +122,15 @@ def test_a_target_that_never_answers_costs_no_more_than_its_time(httpserver: HTT
 
 
 @pytest.fixture
-def logged() -> Iterator[list[str]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """All that reaches the root logger, debug messages too; not through caplog, which listens elsewhere as well."""
     lines: list[str] = []
     handler = logging.Handler(logging.DEBUG)
     # The two servers are no part of us, and say what they were asked for.
     handler.addFilter(lambda record: record.name not in ("werkzeug", "mail.log"))
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    # Alembic, which makes Dagster's tables, silences whatever logger it finds.
+    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", False)
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
