@@ -122,24 +122,24 @@ def test_a_target_that_never_answers_costs_no_more_than_its_time(httpserver: HTT
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def logged() -> Iterator[list[str]]:
     """All that reaches the root logger, debug messages too; not through caplog, which listens elsewhere as well."""
     lines: list[str] = []
     handler = logging.Handler(logging.DEBUG)
     # The two servers are no part of us, and say what they were asked for.
     handler.addFilter(lambda record: record.name not in ("werkzeug", "mail.log"))
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    # Alembic, which makes Dagster's tables, silences whatever logger it finds.
-    monkeypatch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", False)
-    root = logging.getLogger()
-    level = root.level
+    root, requests_logger = logging.getLogger(), logging.getLogger("urllib3")
+    level, requests_level = root.level, requests_logger.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    requests_logger.setLevel(logging.DEBUG)  # Kubernetes' client, for one, quietens it
     try:
         yield lines
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+        requests_logger.setLevel(requests_level)
 
 
 def test_no_part_of_an_address_is_shown_or_logged(
