@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench chaos lock clean clean-data
+.PHONY: help run ui image up down test test-stack lint format bench chaos audit sbom lock clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -74,8 +74,21 @@ lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
 
+# Tools with many dependencies of their own, in an environment of their own.
+$(VENV)-audit/stamp: $(VENV)/python.stamp
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	@touch $@
+
+audit: $(VENV)-audit/stamp ## ask OSV for known weaknesses of what requirements.lock pins
+	@$(VENV)-audit/bin/pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement requirements.lock
+
+sbom: $(VENV)-audit/stamp ## what the image is made of: sbom.json, in CycloneDX
+	@$(VENV)-audit/bin/cyclonedx-py requirements --output-format JSON --output-file sbom.json requirements.lock
+	@echo "sbom.json: $$(grep -c '"bom-ref": "requirements-' sbom.json) packages"
+
 clean: ## remove what can be made again: the environment and caches, but no data
-	rm -rf $(VENV) bench/work chaos/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit sbom.json bench/work chaos/work .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-data: ## remove the lake in data/lake, staging, the sample feed, and Dagster's record of runs
