@@ -1,7 +1,7 @@
 """A static file server that costs as little as possible, so that a benchmark measures its client.
 
 `python -m bench.feed_server FOLDER` prints its address and serves until its standard input closes.
-Like the MTA's server it can leave Content-Length out (`--no-length`).
+Like the MTA's server it can leave Content-Length out (`--chunked`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
+
+CHUNK = 1 << 16
 
 
 class Handler(BaseHTTPRequestHandler):
     """Sends files with the kernel's sendfile."""
 
+    protocol_version = "HTTP/1.1"
     folder: Path
-    length = True
+    chunked = False
 
     def do_GET(self) -> None:
         """One file, or 404."""
@@ -30,16 +34,26 @@ class Handler(BaseHTTPRequestHandler):
             size = path.stat().st_size
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
-            if self.length:
-                self.send_header("Content-Length", str(size))
+            self.send_header(*(("Transfer-Encoding", "chunked") if self.chunked else ("Content-Length", str(size))))
             self.end_headers()
             self.wfile.flush()
-            sent = 0
-            while sent < size:
-                piece = os.sendfile(self.connection.fileno(), file.fileno(), sent, size - sent)
-                if not piece:
-                    raise EOFError(f"{path} has become shorter than {size} bytes")
-                sent += piece
+            if not self.chunked:
+                self._send(file, 0, size)
+                return
+            for begin in range(0, size, CHUNK):
+                length = min(CHUNK, size - begin)
+                self.wfile.write(b"%x\r\n" % length)
+                self._send(file, begin, length)
+                self.wfile.write(b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _send(self, file: BinaryIO, begin: int, length: int) -> None:
+        end = begin + length
+        while begin < end:
+            sent = os.sendfile(self.connection.fileno(), file.fileno(), begin, end - begin)
+            if not sent:
+                raise EOFError(f"{file.name} has become shorter than {end} bytes")
+            begin += sent
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -49,9 +63,9 @@ def main() -> None:
     """Serve until standard input closes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--no-length", action="store_true")
+    parser.add_argument("--chunked", action="store_true")
     arguments = parser.parse_args()
-    Handler.folder, Handler.length = arguments.folder, not arguments.no_length
+    Handler.folder, Handler.chunked = arguments.folder, arguments.chunked
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)

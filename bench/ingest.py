@@ -102,7 +102,7 @@ def redated(content: bytes, source: Week | None, target: Week) -> bytes:
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """The address of a server of `folder`, in a process of its own."""
-    command = [sys.executable, "-m", "bench.feed_server", str(folder), "--no-length"]
+    command = [sys.executable, "-m", "bench.feed_server", str(folder), "--chunked"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as server:
         assert server.stdin
         assert server.stdout
