@@ -29,6 +29,7 @@ class Request:
 
     path: str
     headers: Headers = field(repr=False)
+    method: str = "GET"
 
 
 class Exchange:
@@ -122,8 +123,10 @@ class FeedServer:
 
             def do_GET(self) -> None:
                 self.close_connection = True
-                request = Request(self.path, {name.lower(): value for name, value in self.headers.items()})
-                server._answer(Exchange(request, self.connection, server._closing))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server._answer(Exchange(Request(self.path, headers, self.command), self.connection, server._closing))
+
+            do_HEAD = do_GET  # a client that wants the headers alone leaves after them
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

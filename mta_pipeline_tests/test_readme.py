@@ -18,6 +18,7 @@ from mta_pipeline.domain.lake import LocalStore
 from mta_pipeline.domain.sample import write_feed
 from mta_pipeline.domain.staging import Staging
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 RECIPES = README.partition("## Read a lake object")[2].partition("\n## ")[0]
@@ -58,7 +59,10 @@ def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
 
 def test_every_check_is_explained() -> None:
     table = README.partition("## What the checks mean")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [check.name for check in CHECKS]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [
+        *(check.name for check in CHECKS),
+        NO_WEEK_OVERDUE.name,
+    ]
 
 
 def test_every_setting_that_the_code_reads_is_in_the_table() -> None:

@@ -136,6 +136,8 @@ class LocalStore:
                     remedy="Something else deletes from the lake: find it, and run the week again.",
                 )
             )
+        if written != wanted:
+            raise overtaken(str(path), written, wanted)
         return Published(str(path), written, Change.REPLACED if stored else Change.CREATED)
 
     def _path(self, name: str) -> Path:

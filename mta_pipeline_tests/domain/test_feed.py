@@ -630,3 +630,68 @@ def test_the_time_that_a_fetch_took_is_told(feed_server: FeedServer, destination
     begin = time.monotonic()
     report = fetched(feed_server, destination, whole(BODY))
     assert 0 < report.seconds <= time.monotonic() - begin
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_a_week_that_is_not_out_has_no_version_and_is_asked_about_once(feed_server: FeedServer, code: int) -> None:
+    feed_server.serve(WEEK, status(code))
+    assert Feed(feed_server.url, IMPATIENT).published(WEEK) is None
+    assert [request.method for request in feed_server.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [
+        ({"Last-Modified": "Sat, 20 Jan 2024 09:00:00 GMT", "ETag": '"a"'}, "Sat, 20 Jan 2024 09:00:00 GMT"),
+        ({"ETag": '"a"'}, '"a"'),
+        ({}, ""),
+    ],
+)
+def test_the_version_of_a_file_is_the_same_before_and_after_it_is_fetched(
+    feed_server: FeedServer, destination: Path, headers: dict[str, str], version: str
+) -> None:
+    feed_server.serve(WEEK, whole(BODY, headers=headers))
+    feed = Feed(feed_server.url, IMPATIENT)
+    assert feed.published(WEEK) == version
+    assert feed.fetch(WEEK, destination).version == version
+
+
+@pytest.mark.parametrize("code", [405, 501])
+def test_a_server_that_knows_no_head_is_asked_for_one_byte(feed_server: FeedServer, code: int) -> None:
+    feed_server.serve(WEEK, status(code), part(BODY, 0, 1, etag='"a"'))
+    assert Feed(feed_server.url, IMPATIENT).published(WEEK) == '"a"'
+    assert [request.method for request in feed_server.requests] == ["HEAD", "GET"]
+    assert feed_server.requests[1].headers["range"] == "bytes=0-0"
+
+
+def test_a_server_that_sends_the_whole_file_all_the_same_is_not_listened_to(feed_server: FeedServer) -> None:
+    feed_server.serve(WEEK, status(501), endless())
+    assert Feed(feed_server.url, IMPATIENT).published(WEEK) == ""
+
+
+@pytest.mark.parametrize("answer", [status(503), silent, status(403)], ids=["503", "silence", "403"])
+def test_asking_is_not_tried_again(feed_server: FeedServer, answer: Answer) -> None:
+    feed_server.serve(WEEK, answer)
+    with pytest.raises(FeedError) as caught:
+        Feed(feed_server.url, IMPATIENT).published(WEEK)
+    assert WEEK.key in str(caught.value)
+    assert len(feed_server.requests) == 1
+
+
+def test_a_redirect_is_followed_when_asking(feed_server: FeedServer) -> None:
+    feed_server.serve(WEEK, redirect("/elsewhere"))
+    feed_server.serve_path("/elsewhere", whole(BODY, headers={"ETag": '"b"'}))
+    assert Feed(feed_server.url, IMPATIENT).published(WEEK) == '"b"'
+
+
+def test_a_file_in_a_folder_has_a_version_from_when_it_is_there_and_another_when_it_is_replaced(
+    tmp_path: Path, destination: Path
+) -> None:
+    feed = Feed(tmp_path.as_uri())
+    assert feed.published(WEEK) is None
+    (tmp_path / WEEK.file_name).write_bytes(b"one")
+    version = feed.published(WEEK)
+    assert version
+    assert feed.fetch(WEEK, destination).version == version
+    (tmp_path / WEEK.file_name).write_bytes(b"another")
+    assert feed.published(WEEK) not in (None, version)

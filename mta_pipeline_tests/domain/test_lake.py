@@ -70,6 +70,20 @@ def published(store: LakeStore, source: Path, data: bytes, name: str = NAME) -> 
     return store.publish(source, name, {"week": WEEK.key}).change
 
 
+def overtaking(store: LakeStore, theirs: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another writer publish `data` just after this store has looked at what is there."""
+    look = "stat" if isinstance(store, LocalStore) else "_find"
+    original = getattr(store, look)
+
+    def looking(name: str) -> object:
+        seen = original(name)
+        monkeypatch.undo()
+        published(store, theirs, data)
+        return seen
+
+    monkeypatch.setattr(store, look, looking)
+
+
 def stored(store: LakeStore, name: str = NAME) -> bytes:
     with store.open(name) as file:
         return file.read()
@@ -212,6 +226,24 @@ class TestEveryStore:
                 done.set()
             assert reader.result() <= set(contents)
         assert stored(store) in contents
+
+    @pytest.mark.parametrize("before", [b"", b"old"], ids=["nothing there", "an object there"])
+    def test_a_writer_who_is_overtaken_is_told_and_spoils_nothing(
+        self, store: LakeStore, source: Path, tmp_path: Path, before: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if before:
+            published(store, source, before)
+        overtaking(store, tmp_path / "theirs", b"the other's", monkeypatch)
+        with pytest.raises(LakeError, match="that another writer left there meanwhile; expected .*Two runs"):
+            published(store, source, b"ours")
+        assert stored(store) == b"the other's"
+
+    def test_a_writer_who_is_overtaken_by_the_same_bytes_agrees(
+        self, store: LakeStore, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        overtaking(store, tmp_path / "theirs", b"the same", monkeypatch)
+        published(store, source, b"the same")
+        assert stored(store) == b"the same"
 
     def test_a_reader_that_has_begun_reads_on_in_what_it_began_or_is_told(self, store: LakeStore, source: Path) -> None:
         published(store, source, b"old " * 100_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_without_any_variable_the_mtas_feed_goes_to_folders_of_the_project() -> 
     assert settings.staging_dir == PROJECT / "data" / "staging"
     assert settings.first_week == FIRST_PUBLISHED
     assert settings.last_week is None
+    assert settings.overdue_after == timedelta(days=2)
 
 
 def test_the_project_is_the_clone_that_holds_workspace_yaml() -> None:
@@ -30,7 +32,7 @@ def test_the_project_is_the_clone_that_holds_workspace_yaml() -> None:
 
 
 def test_a_blank_variable_is_an_unset_one() -> None:
-    names = ("FEED_URL", "FEED_SCALE", "LAKE_URL", "STAGING_DIR", "FIRST_WEEK", "LAST_WEEK")
+    names = ("FEED_URL", "FEED_SCALE", "LAKE_URL", "STAGING_DIR", "FIRST_WEEK", "LAST_WEEK", "OVERDUE_HOURS")
     blank = {f"MTA_{name}": "  " for name in names}
     assert read(**blank) == read()
 
@@ -103,6 +105,10 @@ def test_a_history_of_one_week_is_one() -> None:
         ("MTA_FEED_SCALE", "nan"),
         ("MTA_FEED_SCALE", "inf"),
         ("MTA_FEED_SCALE", "2%"),
+        ("MTA_OVERDUE_HOURS", "-1"),
+        ("MTA_OVERDUE_HOURS", "two days"),
+        ("MTA_OVERDUE_HOURS", "nan"),
+        ("MTA_OVERDUE_HOURS", "inf"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_naming_variable_value_and_remedy(variable: str, value: str) -> None:
