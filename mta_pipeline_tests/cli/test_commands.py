@@ -232,13 +232,15 @@ def test_a_backfill_waits_for_its_place_in_the_pool_and_says_so_and_takes_that_o
 ) -> None:
     with instance_of(terminal) as instance:
         instance.event_log_storage.set_concurrency_slots(FEED_POOL, 1)
-    with stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (first, _):
-        with terminal.start("backfill", OLDEST.key) as second:
-            assert second.stderr
-            assert f"waiting for another run to end: the pool {FEED_POOL} is full" in second.stderr.readline()
-            assert second.poll() is None
-            first.kill()
-            output, _ = second.communicate()
+    with (
+        stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (first, _),
+        terminal.start("backfill", OLDEST.key) as second,
+    ):
+        assert second.stderr
+        assert f"waiting for another run to end: the pool {FEED_POOL} is full" in second.stderr.readline()
+        assert second.poll() is None
+        first.kill()
+        output, _ = second.communicate()
     assert second.returncode == 0
     assert "1 of 1 weeks are good" in output
     with instance_of(terminal) as instance:
