@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mta_pipeline.cli.home import open_instance
 from mta_pipeline.cli.progress import WeekProgress
 from mta_pipeline.cli.runs import TAGS, living, report_killed, wait_for_place
 from mta_pipeline.domain.settings import Settings
@@ -54,7 +55,7 @@ class WeekResult:
 
 def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per_run: int | None) -> bool:
     """Backfill `weeks`; tells whether all are good."""
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         report_killed(instance)
         wanted = _missing(weeks, settings, instance) if only_missing else list(weeks)
         if len(wanted) < len(weeks):

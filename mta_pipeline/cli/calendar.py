@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import click
-import dagster as dg
 from rich.console import Console
 from rich.text import Text
 
+from mta_pipeline.cli.home import open_instance
 from mta_pipeline.domain.audit import CHECKS
 from mta_pipeline.domain.lake import LakeStore
 from mta_pipeline.domain.settings import Settings
@@ -65,7 +65,7 @@ def states_of(weeks: Sequence[Week], store: LakeStore) -> list[WeekState]:
     """What the lake and Dagster's record say of `weeks`."""
     with ThreadPoolExecutor(LOOKERS) as pool:
         present = pool.map(lambda week: store.exists(week.object_name), weeks)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         failed = failed_partitions(instance, LAKE_OBJECT, WEEKS, [week.key for week in weeks])
         keys = [key_of(check) for check in CHECKS if check.blocking]
         reasons = {key: last_failures(instance, keys, key) for key in failed}

@@ -8,11 +8,16 @@ send its makers statistics.)
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mta_pipeline.domain.errors import SettingsError, disk_errors_as
-from mta_pipeline.domain.files import whole_file
+from mta_pipeline.domain.files import locked, whole_file
 from mta_pipeline.domain.settings import PROJECT
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 def ensure_dagster_home() -> Path:
@@ -31,3 +36,16 @@ def ensure_dagster_home() -> Path:
                     file.write(content)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def open_instance() -> DagsterInstance:
+    """The instance of DAGSTER_HOME, to be closed by the caller.
+
+    Of two processes that make SQLite's tables at the same time Dagster lets one fail: here they take turns. A
+    home that cannot be written holds no tables.
+    """
+    from dagster import DagsterInstance
+
+    home = Path(os.environ["DAGSTER_HOME"])
+    with locked(home / ".opening") if os.access(home, os.W_OK) else nullcontext():
+        return DagsterInstance.get()

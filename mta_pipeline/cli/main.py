@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from mta_pipeline import __version__
-from mta_pipeline.cli.home import ensure_dagster_home
+from mta_pipeline.cli.home import ensure_dagster_home, open_instance
 from mta_pipeline.domain.errors import Finding, PipelineError, SettingsError, WeekError
 from mta_pipeline.domain.settings import PROJECT, Settings
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
@@ -127,11 +127,10 @@ def alert_test() -> None:
 def ui(port: int) -> None:
     """Start the Dagster UI and daemon on the instance that `backfill` records into."""
     home = ensure_dagster_home()
-    import dagster as dg
 
     from mta_pipeline.cli.runs import report_killed
 
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         report_killed(instance)
     # From its home, because Dagster warns of any other dagster.yaml that it sees.
     os.chdir(home)

@@ -190,7 +190,7 @@ def last_evaluation(
     )
     for record in latest.values():
         if isinstance(record.evaluation, dg.AssetCheckEvaluation):
-            return record.create_timestamp, record.evaluation
+            return not_none(record.event).timestamp, record.evaluation
     return None
 
 

@@ -25,7 +25,9 @@ from mta_pipeline.cli.backfill import batches
 from mta_pipeline.cli.calendar import LOOKERS
 from mta_pipeline.cli.home import ensure_dagster_home
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.assets import FEED_POOL
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
+from mta_pipeline.orchestration.dagster_edges import places_left
 from mta_pipeline_tests.alert_sinks import SECRET, Webhook
 from mta_pipeline_tests.cli.terminal import MTA_PIPELINE, PROJECT, Terminal
 from mta_pipeline_tests.feed_server import Answer, FeedServer, stalling, status, whole
@@ -235,6 +237,33 @@ def test_a_killed_backfill_keeps_what_it_finished_and_the_next_one_does_the_rest
     with instance_of(terminal) as instance:
         statuses = sorted(run.status.value for run in instance.get_runs())
         assert statuses == ["FAILURE", "SUCCESS"], "the killed run counts as running no longer"
+
+
+def test_a_backfill_waits_for_its_place_in_the_pool_and_says_so_and_takes_that_of_a_killed_one(
+    terminal: Terminal,
+) -> None:
+    with instance_of(terminal) as instance:
+        instance.event_log_storage.set_concurrency_slots(FEED_POOL, 1)
+    with (
+        stalled(terminal, "backfill", OLDEST.key, NEWEST.key) as (first, _),
+        terminal.start("backfill", OLDEST.key) as second,
+    ):
+        assert second.stderr
+        assert f"waiting for another run to end: the pool {FEED_POOL} is full" in second.stderr.readline()
+        assert second.poll() is None
+        first.kill()
+        output, _ = second.communicate()
+    assert second.returncode == 0
+    assert "1 of 1 weeks are good" in output
+    with instance_of(terminal) as instance:
+        assert places_left(instance, FEED_POOL)
+
+
+def test_the_pool_of_the_feed_has_a_limit_by_default(terminal: Terminal) -> None:
+    terminal.run("backfill", OLDEST.key)
+    with instance_of(terminal) as instance:
+        pool = instance.event_log_storage.get_concurrency_info(FEED_POOL)
+    assert (pool.slot_count, pool.using_default_limit, pool.claimed_slots) == (2, True, [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

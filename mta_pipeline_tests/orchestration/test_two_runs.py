@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,21 @@ class Run:
 
     def wait_until_it_asks(self) -> int:
         """The open pipe that it reads from."""
-        return os.open(self.file, os.O_WRONLY)
+        while (pipe := self.asking()) is None:
+            assert self.process.poll() is None, self.process.communicate()
+        return pipe
+
+    def asking(self) -> int | None:
+        """The open pipe if it reads from it."""
+        try:
+            pipe = os.open(self.file, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads there yet
+                raise
+            time.sleep(0.01)
+            return None
+        os.set_blocking(pipe, True)
+        return pipe
 
     def answer(self, pipe: int) -> None:
         with os.fdopen(pipe, "wb") as out:
@@ -83,14 +99,10 @@ def test_two_runs_on_one_machine_have_a_week_one_after_the_other(tmp_path: Path,
     # Only who has claimed the week opens its feed's file; which of them that is, nobody knows.
     pipes: dict[Run, int] = {}
     while not pipes:
-        for run in runs:
-            try:
-                pipes[run] = os.open(run.file, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads there yet
-                continue
+        assert any(run.process.poll() is None for run in runs)
+        pipes = {run: pipe for run in runs if (pipe := run.asking()) is not None}
     [first] = pipes
     [second] = set(runs) - {first}
-    os.set_blocking(pipes[first], True)
     first.answer(pipes[first])
     second.answer(second.wait_until_it_asks())
     assert [run.end()[0] for run in runs] == [0, 0]
