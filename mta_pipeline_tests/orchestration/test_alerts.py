@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,9 +18,11 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from pytest_httpserver import HTTPServer
 
 from mta_pipeline.cli.runs import report_killed
+from mta_pipeline.domain.arrivals import Arrivals
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration import alerts as module
+from mta_pipeline.orchestration import late_files
 from mta_pipeline.orchestration.alerts import CURSOR, MOST_WAITING, TRIES, State, alerts
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE, RAW_CSV
 from mta_pipeline_tests.alert_sinks import SECRET, MailSink, Webhook, serving_mail
@@ -75,8 +77,9 @@ def lake_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def sensor(project: Project, webhook: Webhook) -> Sensor:
-    """The sensor, past its first tick, with the webhook set."""
+def sensor(project: Project, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> Sensor:
+    """The sensor, past its first tick, with the webhook set and a feed that has ended: nothing is overdue by itself."""
+    monkeypatch.setattr(late_files, "ARRIVALS", Arrivals(OLDEST, NEWEST, timedelta(hours=48)))
     sensor = Sensor(project.instance)
     sensor.tick()
     return sensor
