@@ -16,6 +16,7 @@ from mta_pipeline import __version__
 from mta_pipeline.cli.home import ensure_dagster_home, open_instance
 from mta_pipeline.domain.errors import Finding, PipelineError, SettingsError, WeekError
 from mta_pipeline.domain.settings import PROJECT, Settings
+from mta_pipeline.domain.stages import shown
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 SOME_FAILED, WRONG_ARGUMENT = 1, 2
@@ -49,13 +50,15 @@ def main() -> None:
 @click.argument("last", metavar="[LAST]", required=False)
 @click.option("--only-missing", is_flag=True, help="Skip weeks whose object is in the lake already.")
 @click.option("--weeks-per-run", type=click.IntRange(min=1), help="Weeks in one Dagster run. [default: 52]")
-def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log each stage of each week, a line at its start and its end.")
+def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None, verbose: bool) -> None:
     """Fetch, audit and publish the weeks from FIRST to LAST (default: FIRST alone).
 
     Exit code: 0 when all weeks are good, 1 when some failed or it was interrupted, 2 for a wrong argument.
     """
     settings = Settings.from_environment()
     weeks = _weeks(settings, first, last or first)
+    shown(verbose)
     ensure_dagster_home()
     from mta_pipeline.cli.backfill import run
 

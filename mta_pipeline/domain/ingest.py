@@ -26,6 +26,7 @@ from mta_pipeline.domain.layouts import layout_of
 from mta_pipeline.domain.origin import Origin
 from mta_pipeline.domain.scan import Scan, scan
 from mta_pipeline.domain.settings import without_credentials
+from mta_pipeline.domain.stages import stage
 from mta_pipeline.domain.staging import StagedWeek, Staging
 from mta_pipeline.domain.weeks import Week
 
@@ -138,7 +139,9 @@ class Ingest:
         week = staged.week
         source: str | None
         if fetch or not staged.raw.exists():
-            fetched = self.feed.fetch(week, staged.incoming, self.stop)
+            with stage("fetch", week) as told:
+                fetched = self.feed.fetch(week, staged.incoming, self.stop)
+                told.update(bytes=fetched.size, tries=fetched.tries)
             path, sha256, source = staged.incoming, fetched.sha256, fetched.url
             figures: dict[str, Figure] = {
                 "bytes": fetched.size,
@@ -155,8 +158,9 @@ class Ingest:
                 sha256 = sha256_of(file)
                 origin = Origin.of(path)
             source = origin.url if origin and origin.sha256 == sha256 else None
-        with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week):
+        with disk_errors_as(StagingError, path, "MTA_STAGING_DIR", week), stage("audit", week) as told:
             seen = scan(path)
+            told.update(bytes=seen.size, rows=seen.rows, malformed=seen.malformed)
         neighbours: dict[Week, int] = {}
         if not outcome.failures:
             with _failing(ROW_COUNT_IN_RANGE, outcome):
@@ -195,12 +199,13 @@ class Ingest:
         """Compress, make sure that this holds the audited bytes, publish, and see what is stored."""
         begin = time.monotonic()
         week = staged.week
-        with disk_errors_as(StagingError, staged.compressed, "MTA_STAGING_DIR", week):
+        with disk_errors_as(StagingError, staged.compressed, "MTA_STAGING_DIR", week), stage("compress", week) as told:
             compress(raw.path, staged.compressed)
             with staged.compressed.open("rb") as file:
                 held = content(file)
                 file.seek(0)
                 compressed = digest(file)
+            told.update(bytes=compressed.size)
         headers = 1 if layout_of(week).header else 0
         wanted = Content(raw.scan.size, raw.scan.rows + headers, raw.sha256)
         if held != wanted:
@@ -215,7 +220,9 @@ class Ingest:
             metadata["source"] = raw.source
         if self.stop.is_set():
             raise Stopped
-        published = self.lake.publish(staged.compressed, week.object_name, metadata, over)
+        with stage("publish", week) as told:
+            published = self.lake.publish(staged.compressed, week.object_name, metadata, over)
+            told.update(bytes=published.digest.size, change=published.change.value)
         if published.digest != compressed:
             raise corrupt(published.uri, f"{published.digest}", f"{compressed}")
         outcome.stored = StoredObject(published, time.monotonic() - begin)

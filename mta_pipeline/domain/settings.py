@@ -14,6 +14,7 @@ from mta_pipeline.domain.errors import Finding, SettingsError, WeekError
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 A_YEAR = 8_784  # hours, at most
+A_CENTURY = 36_525  # days
 MTA_FEED = "http://web.mta.info/developers/data/nyct/turnstile"
 LOCAL_UI = "http://127.0.0.1:3000"
 
@@ -38,6 +39,7 @@ class Settings:
     first_week: Week
     last_week: Week | None
     overdue_after: timedelta  #: how long after its file was due a week may be missing from the lake
+    keep_runs: timedelta  #: how long Dagster's record of a run is kept that later ones have overtaken
     ui_url: str
     #: Each holds passwords or tokens, so they are never shown.
     alert_urls: tuple[str, ...] = field(repr=False)
@@ -65,6 +67,7 @@ class Settings:
             first_week=first,
             last_week=last,
             overdue_after=_hours("MTA_OVERDUE_HOURS", given.get("MTA_OVERDUE_HOURS", "48")),
+            keep_runs=_days("MTA_KEEP_RUNS_DAYS", given.get("MTA_KEEP_RUNS_DAYS", "90")),
             ui_url=_ui_url(given.get("MTA_UI_URL", LOCAL_UI)),
             alert_urls=_addresses(given.get("MTA_ALERT_URLS", "")),
         )
@@ -132,13 +135,21 @@ def _scale(text: str) -> float:
 
 
 def _hours(variable: str, text: str) -> timedelta:
+    return timedelta(hours=_number(variable, text, "hours", 0, A_YEAR))
+
+
+def _days(variable: str, text: str) -> timedelta:
+    return timedelta(days=_number(variable, text, "days", 1, A_CENTURY))
+
+
+def _number(variable: str, text: str, unit: str, least: int, most: int) -> float:
     try:
-        hours = float(text)
+        number = float(text)
     except ValueError:
-        hours = -1.0
-    if not 0 <= hours <= A_YEAR:
-        raise _wrong(variable, text, f"a number of hours, from 0 to {A_YEAR:,}")
-    return timedelta(hours=hours)
+        number = -1.0
+    if not least <= number <= most:
+        raise _wrong(variable, text, f"a number of {unit}, from {least} to {most:,}")
+    return number
 
 
 def _week(given: Mapping[str, str], variable: str) -> Week | None:

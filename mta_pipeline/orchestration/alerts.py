@@ -15,7 +15,7 @@ from mta_pipeline.domain import alerts as domain
 from mta_pipeline.domain.alerts import Message, Trouble
 from mta_pipeline.domain.targets import PATIENCE, Target, send, targets_of
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE
-from mta_pipeline.orchestration.dagster_edges import FailedTick, failed_tick, last_evaluation, retry_of
+from mta_pipeline.orchestration.dagster_edges import FailedTick, failed_tick, is_ours, last_evaluation, retry_of
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.run_reports import report_of
 
@@ -126,7 +126,7 @@ def _of_runs(context: dg.SensorEvaluationContext, state: State) -> list[Message]
 
 def _of_run(context: dg.SensorEvaluationContext, state: State, run_id: str) -> Message | None:
     record = context.instance.get_run_record_by_id(run_id)
-    if record is None or not _ours(context, record.dagster_run):  # deleted meanwhile, or of somebody else's project
+    if record is None or not is_ours(context, record.dagster_run):  # deleted meanwhile, or of somebody else's project
         return None
     run, retried_as = record.dagster_run, None
     if run.status == dg.DagsterRunStatus.FAILURE:
@@ -137,12 +137,6 @@ def _of_run(context: dg.SensorEvaluationContext, state: State, run_id: str) -> M
     report = report_of(context.instance, run, retried_as or None)
     state.trouble.hear(report)
     return domain.of_run(report, state.trouble.all_well(), SETTINGS.ui_url)
-
-
-def _ours(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> bool:
-    """Whether a run is of this code location. What a command line ran belongs to none, and counts as ours."""
-    here, origin = context.code_location_origin, run.remote_job_origin
-    return here is None or origin is None or origin.location_name == here.location_name
 
 
 def _of_overdue(instance: dg.DagsterInstance, state: State) -> list[Message]:

@@ -12,6 +12,7 @@ import sqlite3
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from urllib.parse import quote
 
 import dagster as dg
@@ -203,6 +204,43 @@ def places_left(instance: dg.DagsterInstance, pool: str) -> bool:
 def free_places(instance: dg.DagsterInstance, run_id: str) -> None:
     """Give back the places in pools that a dead run holds."""
     instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def is_ours(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> bool:
+    """Whether a run is of this code location. What a command line ran belongs to none, and counts as ours."""
+    here, origin = context.code_location_origin, run.remote_job_origin
+    return here is None or origin is None or origin.location_name == here.location_name
+
+
+def newest_runs(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that tell how any partition of any asset stands: its newest materialization, or attempt at one."""
+    storage = instance.event_log_storage
+    runs: set[str] = set()
+    for key in storage.all_asset_keys():
+        ids = storage.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if ids:
+            records = instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset_key=key, storage_ids=list(ids.values())), limit=len(ids)
+            ).records
+            runs |= {record.run_id for record in records}
+        attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+        runs |= {run for run, _ in attempts.values()}
+        newest = instance.get_latest_materialization_event(key)
+        if newest:
+            runs.add(newest.run_id)
+    return runs
+
+
+def forget(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Remove a run, its events and its logs."""
+    instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+    instance.delete_run(run.run_id)
+    log = instance.event_log_storage
+    if isinstance(log, SqliteEventLogStorage):
+        # Dagster leaves the run's own database behind, empty.
+        shard = Path(log.path_for_shard(run.run_id))
+        for path in shard.parent.glob(f"{shard.name}*"):
+            path.unlink(missing_ok=True)
 
 
 def failed_partitions(

@@ -12,6 +12,7 @@ from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
+from mta_pipeline.orchestration.old_runs import forget_old_runs
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.resources import FeedResource, StagingResource
 from mta_pipeline.orchestration.schedules import weekly_ingest
@@ -36,7 +37,7 @@ def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB],
         schedules=[weekly_ingest],
-        sensors=[late_files, alerts],
+        sensors=[late_files, alerts, forget_old_runs],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -176,6 +176,14 @@ def test_output_that_is_no_terminal_is_plain(terminal: Terminal) -> None:
     assert "backfill: 3 weeks done, 0 failed, 0 to go" in done.stderr
 
 
+def test_verbose_logs_stages_on_standard_error_and_quiet_does_not(terminal: Terminal) -> None:
+    loud = terminal.run("backfill", MIDDLE.key, "--verbose")
+    assert f" INFO stage=publish week={MIDDLE} at=end " in loud.stderr
+    assert "stage=" not in loud.stdout
+    quiet = terminal.run("backfill", MIDDLE.key)
+    assert "stage=" not in quiet.stderr
+
+
 def test_runs_may_be_smaller_than_the_range(terminal: Terminal) -> None:
     done = terminal.run("backfill", OLDEST.key, NEWEST.key, "--weeks-per-run", "2")
     assert "3 of 3 weeks are good" in done.stdout

@@ -534,6 +534,28 @@ def test_a_neighbours_damaged_object_is_logged_with_its_address(
     assert str(bench.object_of(BEFORE)) in caplog.text
 
 
+def test_each_stage_of_a_week_leaves_a_line_at_its_start_and_at_its_end(
+    bench: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mta_pipeline")
+    bench.offer(WEEK)
+    bench.ingest().week(WEEK)
+    stages = [message.split(" seconds=")[0] for message in caplog.messages]
+    assert stages == [
+        f"stage={stage} week={WEEK} at={at}"
+        for stage in ("fetch", "audit", "compress", "publish")
+        for at in ("start", "end")
+    ]
+    assert f"bytes={bench.object_of(WEEK).stat().st_size} change=created" in caplog.messages[-1]
+
+
+def test_the_stage_that_failed_is_the_last_one_in_the_log(bench: Workbench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mta_pipeline")
+    bench.ingest().week(WEEK)
+    assert f"stage=fetch week={WEEK} at=failed" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith("error=NotPublished")
+
+
 def test_a_lake_that_cannot_be_read_is_not_told_as_a_fetch_that_failed(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def test_without_any_variable_the_mtas_feed_goes_to_folders_of_the_project() -> 
     assert settings.first_week == FIRST_PUBLISHED
     assert settings.last_week is None
     assert settings.overdue_after == timedelta(days=2)
+    assert settings.keep_runs == timedelta(days=90)
 
 
 def test_the_project_is_the_clone_that_holds_workspace_yaml() -> None:
@@ -40,6 +41,7 @@ def test_a_blank_variable_is_an_unset_one() -> None:
         "FIRST_WEEK",
         "LAST_WEEK",
         "OVERDUE_HOURS",
+        "KEEP_RUNS_DAYS",
         "UI_URL",
         "ALERT_URLS",
     )
@@ -159,6 +161,8 @@ def test_a_refused_address_of_the_ui_is_shown_without_its_password() -> None:
         ("MTA_OVERDUE_HOURS", "two days"),
         ("MTA_OVERDUE_HOURS", "nan"),
         ("MTA_OVERDUE_HOURS", "inf"),
+        ("MTA_KEEP_RUNS_DAYS", "0"),
+        ("MTA_KEEP_RUNS_DAYS", "for ever"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_naming_variable_value_and_remedy(variable: str, value: str) -> None:
