@@ -103,7 +103,7 @@ def soak(weeks: Sequence[Week], passes: int) -> list[Holds]:
 
 def _look(weeks: int, seconds: float) -> Holds:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    files = len(os.listdir("/proc/self/fd")) - 1  # less the one that lists them
+    files = len(list(Path("/proc/self/fd").iterdir())) - 1  # less the one that lists them
     return Holds(weeks, int(status["VmRSS"].split()[0]) / 1024, files, int(status["Threads"]), seconds)
 
 
