@@ -60,6 +60,7 @@ for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(_Hiding())
 
 BLOCK = 1 << 20
+PIECE = 1 << 17  # bytes at most that are handed on at a time: `leaving.AHEAD` of them may wait
 MOST_BYTES = 256 << 20  # eight times the largest file ever published
 MOST_REDIRECTS = 5
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"mta-pipeline/{__version__}"}
@@ -215,7 +216,7 @@ class _Fetch:
     def _from_folder(self) -> Generator[bytes]:
         with self._folder_errors(), self._path.open("rb") as source:
             self.version = _file_version(os.fstat(source.fileno()))
-            while block := source.read(BLOCK):
+            while block := source.read(PIECE):
                 yield block
 
     def look_at_file(self) -> str:
@@ -297,7 +298,7 @@ class _Fetch:
             ) as response,
         ):
             yield response
-            while piece := response.raw.read1(BLOCK, decode_content=False):
+            while piece := response.raw.read1(PIECE, decode_content=False):
                 yield piece
 
     def look_at_http(self) -> str:

@@ -14,7 +14,7 @@ from mta_pipeline.domain.errors import Finding, PipelineError, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
-from mta_pipeline.orchestration.dagster_edges import kept_open, known_previews
+from mta_pipeline.orchestration.dagster_edges import known_previews
 from mta_pipeline.orchestration.events import Event, column_schema, events_of, failure_of
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.partitions import WEEKS
@@ -103,13 +103,12 @@ with known_previews():
         failed: dict[Week, list[Finding]] = {}
         surprise: BaseException | None = None
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
-        with kept_open(context.instance, context.run.run_id):
-            for outcome in way.weeks(weeks, fetch, publish):
-                yield from events_of(outcome, context)
-                if outcome.failures:
-                    failed[outcome.week] = outcome.failures
-                if outcome.surprise:
-                    surprise = outcome.surprise
-                    context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
+        for outcome in way.weeks(weeks, fetch, publish):
+            yield from events_of(outcome, context)
+            if outcome.failures:
+                failed[outcome.week] = outcome.failures
+            if outcome.surprise:
+                surprise = outcome.surprise
+                context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
         if failed:
             raise failure_of(failed, len(weeks)) from surprise

@@ -8,12 +8,9 @@ the storage for, have no public names.
 
 from __future__ import annotations
 
-import sqlite3
 import warnings
 from collections.abc import Container, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
-from urllib.parse import quote
+from contextlib import contextmanager
 
 import dagster as dg
 from dagster._check import not_none
@@ -32,8 +29,6 @@ from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -87,24 +82,6 @@ def provenance(key: dg.AssetKey, version: str, source: TargetMaterialization | N
         get_input_data_version_tag(key): version,
         get_input_event_pointer_tag(key): str(source.storage_id) if source else NULL_EVENT_POINTER,
     }
-
-
-@contextmanager
-def kept_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keep a run's SQLite event logs open during the body; with other storages do nothing.
-
-    Dagster opens and closes three connections an event, and SQLite writes its journal back whenever
-    the last one closes. One that stays open defers that, which saves a seventh of a backfill's time.
-    """
-    log = instance.event_log_storage
-    shards = (run_id, INDEX_SHARD_NAME) if isinstance(log, SqliteEventLogStorage) else ()
-    with ExitStack() as stack:
-        for shard in shards:
-            path = log.path_for_shard(shard)  # type: ignore[attr-defined]
-            with suppress(sqlite3.Error):  # it only saves time
-                connection = stack.enter_context(closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)))
-                connection.execute("SELECT count(*) FROM sqlite_master")  # only now is it really open
-        yield
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
@@ -235,12 +212,6 @@ def forget(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Remove a run, its events and its logs."""
     instance.compute_log_manager.delete_logs(prefix=[run.run_id])
     instance.delete_run(run.run_id)
-    log = instance.event_log_storage
-    if isinstance(log, SqliteEventLogStorage):
-        # Dagster leaves the run's own database behind, empty.
-        shard = Path(log.path_for_shard(run.run_id))
-        for path in shard.parent.glob(f"{shard.name}*"):
-            path.unlink(missing_ok=True)
 
 
 def failed_partitions(

@@ -17,13 +17,13 @@ from mta_pipeline.orchestration.dagster_edges import failed_partitions
 from mta_pipeline.orchestration.old_runs import forget_old_runs
 from mta_pipeline.orchestration.partitions import WEEKS
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, THREE_WEEKS, Project
+from mta_pipeline_tests.orchestration.test_event_log import instance_in
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project with its record on disk, whose runs are old as soon as they have ended."""
-    (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+    with instance_in(tmp_path / "home") as instance:
         project = Project(tmp_path, instance, str(tmp_path / "lake"))
         project.publish_feed(THREE_WEEKS)
         keep(monkeypatch, timedelta(0))
