@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mta_pipeline.domain.errors import Finding
+from mta_pipeline.domain.exceptions import KNOWN_FAULTS, known_fault
 from mta_pipeline.domain.layouts import CURRENT, LEGACY, Layout, layout_of
 from mta_pipeline.domain.scan import JUMP, Scan
 from mta_pipeline.domain.weeks import Week
@@ -45,7 +46,8 @@ ROW_COUNT_IN_RANGE = Check(
 ROWS_WELL_FORMED = Check(
     "rows_well_formed", "raw", True,
     "Every row has its fields, dates and times are ones, counters are digits, every line is as wide "
-    "as the first, and the file ends with a line ending.",
+    "as the first, and the file ends with a line ending.\n\nFaults with which a file was published, and which are let "
+    "through:\n\n" + "\n".join(f"- {fault}." for fault in KNOWN_FAULTS),
 )  # fmt: skip
 COVERS_ITS_WEEK = Check(
     "covers_its_week", "raw", True,
@@ -187,18 +189,21 @@ class _Judge:
             "line width": scan.width,
             "line ending": scan.line_ending or "none",
         }
+        fault = known_fault(self.week)
+        if fault:
+            figures["known fault"] = str(fault)
         for example in scan.examples:
             figures[f"line {example.line}"] = f"{example.fault}: {example.text}"
         expected = f"lines of one width, {self.layout.expected}"
         remedy = "The file is damaged or was re-saved: fetch it again, or from another mirror."
         finding = None
-        if scan.examples:
+        if scan.malformed > (fault.lines if fault else 0):
             first = scan.examples[0]
             found = f"'{first.text[:120]}' ({first.fault}; {scan.malformed:,} of {scan.rows:,} rows are malformed)"
             finding = self._finding(f"line {first.line}", found, expected, remedy)
         elif scan.layout is None:
             finding = self._finding("", f"{scan.rows:,} lines of no known layout", expected, remedy)
-        elif not scan.ends_whole:
+        elif not scan.ends_whole and not scan.malformed:
             finding = self._finding("line 1", "a file that ends inside its only line", expected, remedy)
         return Verdict(ROWS_WELL_FORMED, finding, figures)
 

@@ -19,9 +19,18 @@ from pathlib import Path
 from mta_pipeline import __version__
 from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_RANGE, Check, Figure, Verdict, audit
 from mta_pipeline.domain.compression import Content, compress, content, digest, sha256_of
-from mta_pipeline.domain.errors import CorruptObject, Finding, PipelineError, StagingError, Stopped, disk_errors_as
+from mta_pipeline.domain.errors import (
+    CorruptObject,
+    Finding,
+    LakeError,
+    PipelineError,
+    StagingError,
+    Stopped,
+    disk_errors_as,
+)
+from mta_pipeline.domain.exceptions import known_fault
 from mta_pipeline.domain.feed import Feed
-from mta_pipeline.domain.lake import LakeStore, Looked, Published, corrupt, rows_of
+from mta_pipeline.domain.lake import Change, LakeStore, Looked, Published, corrupt, rows_of
 from mta_pipeline.domain.layouts import layout_of
 from mta_pipeline.domain.origin import Origin
 from mta_pipeline.domain.scan import Scan, scan
@@ -49,11 +58,20 @@ class RawFile:
 
 
 @dataclass(frozen=True)
+class Before:
+    """What the lake held of a week until now. `rows` is None where they cannot be told."""
+
+    content: Content
+    rows: int | None
+
+
+@dataclass(frozen=True)
 class StoredObject:
     """A week's object, published and verified."""
 
     published: Published
     seconds: float  #: to compress, verify and publish
+    replaced: Before | None = None  #: what it took the place of, if that was other, and whole
 
 
 @dataclass
@@ -184,7 +202,8 @@ class Ingest:
         layout = layout_of(week)
         rows = {}
         for other in (week.shifted(-1), week, week.shifted(1)):
-            if layout_of(other) is layout:
+            # Lines that are let through have any width, by which rows are reckoned.
+            if layout_of(other) is layout and not known_fault(other):
                 try:
                     stored = rows_of(self.lake, other.object_name, 1 if layout.header else 0)
                 except CorruptObject as error:
@@ -206,8 +225,7 @@ class Ingest:
                 file.seek(0)
                 compressed = digest(file)
             told.update(bytes=compressed.size)
-        headers = 1 if layout_of(week).header else 0
-        wanted = Content(raw.scan.size, raw.scan.rows + headers, raw.sha256)
+        wanted = Content(raw.scan.size, raw.sha256)
         if held != wanted:
             raise corrupt(str(staged.compressed), f"{held}", f"{wanted}")
         metadata = {
@@ -220,12 +238,14 @@ class Ingest:
             metadata["source"] = raw.source
         if self.stop.is_set():
             raise Stopped
+        before = self._before(week) if over.digest and over.digest != compressed else None
         with stage("publish", week) as told:
             published = self.lake.publish(staged.compressed, week.object_name, metadata, over)
             told.update(bytes=published.digest.size, change=published.change.value)
         if published.digest != compressed:
             raise corrupt(published.uri, f"{published.digest}", f"{compressed}")
-        outcome.stored = StoredObject(published, time.monotonic() - begin)
+        replaced = before if published.change is Change.REPLACED else None
+        outcome.stored = StoredObject(published, time.monotonic() - begin, replaced)
         outcome.add(
             Verdict(
                 OBJECT_INTACT,
@@ -234,11 +254,24 @@ class Ingest:
                     "compressed bytes": compressed.size,
                     "crc32c": f"{compressed.crc32c:08x}",
                     "sha256": held.sha256,
-                    "rows": held.lines - headers,
+                    "rows": raw.scan.rows,
                     "change": published.change.value,
                 },
             )
         )
+
+    def _before(self, week: Week) -> Before | None:
+        """What the lake has of a week; None where that is not whole: then it has nothing to compare with."""
+        try:
+            with self.lake.open(week.object_name) as file:
+                held = content(file)
+        except (OSError, LakeError) as fault:
+            log.warning("Week %s: the object that is replaced cannot be read (%s)", week, fault)
+            return None
+        try:
+            return Before(held, rows_of(self.lake, week.object_name, 1 if layout_of(week).header else 0))
+        except LakeError:  # of lines that were let through, or of another layout
+            return Before(held, None)
 
 
 def _unforeseen(week: Week, fault: BaseException) -> Finding:

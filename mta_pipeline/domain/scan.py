@@ -8,6 +8,8 @@ a `Scan`; `audit` says what they mean.
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ JUMP = 10_000  # counts between two readings; nothing real lies between 2,918 an
 NEWLINE, RETURN, COMMA, BLANK, ZERO, COLON, TILDE = b"\n\r, 0:~"
 DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 FEBRUARY = 2
+DEEPEST_JUNK = 50  # lines below the first in which a line of a known layout is looked for
 SHOWN = 3  # malformed lines kept as examples
 
 
@@ -85,7 +88,9 @@ def scan(path: Path, preview: int = 5) -> Scan:
     with path.open("rb") as file:
         first = file.readline(LONGEST_LINE)
         _recognise(first, result)
-        if result.layout and result.layout.header is None:
+        if result.layout is None:
+            _look_below(first, file, result)
+        elif result.layout.header is None:
             file.seek(0)
         for block in _blocks(file, result):
             _look_at(block, result, tracker, preview)
@@ -98,12 +103,39 @@ def _recognise(first: bytes, result: Scan) -> None:
     result.first_line = _shown(first)
     result.width = len(first)
     result.line_ending = "CRLF" if first.endswith(b"\r\n") else "LF" if first.endswith(b"\n") else ""
-    fields = first.strip().split(b",")
+    result.layout = _layout_of(first)
+
+
+def _layout_of(line: bytes) -> Layout | None:
+    fields = line.strip().split(b",")
     # A byte-order mark or a damaged header is still the current layout: its rows are worth counting.
     if b"C/A" in fields[0] and len(fields) > len(CURRENT.keys):
-        result.layout = CURRENT
-    elif len(fields) > len(LEGACY.keys) and fields[3][2:3] == LEGACY.date_separator.encode():
-        result.layout = LEGACY
+        return CURRENT
+    if len(fields) > len(LEGACY.keys) and fields[3][2:3] == LEGACY.date_separator.encode():
+        return LEGACY
+    return None
+
+
+def _look_below(first: bytes, file: BinaryIO, result: Scan) -> None:
+    """Where the first line is of no known layout, look for one that is below it; what lies above is malformed.
+
+    `file` is left where the rows begin: behind a header, or else where it was.
+    """
+    here, above = file.tell(), [first]
+    for line in itertools.islice(iter(lambda: file.readline(LONGEST_LINE), b""), DEEPEST_JUNK):
+        layout = _layout_of(line)
+        if layout:
+            told = result.first_line
+            _recognise(line, result)
+            result.first_line = told
+            for row, junk in enumerate(above):
+                _note(result, row, junk, "not the fields of any layout")
+            result.rows = len(above)
+            if layout.header is None:
+                file.seek(-len(line), os.SEEK_CUR)
+            return
+        above.append(line)
+    file.seek(here)
 
 
 def _blocks(file: BinaryIO, result: Scan) -> Iterator[bytes]:

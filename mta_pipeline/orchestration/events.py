@@ -12,7 +12,7 @@ import dagster as dg
 
 from mta_pipeline.domain.audit import Verdict
 from mta_pipeline.domain.errors import Finding
-from mta_pipeline.domain.ingest import Outcome, RawFile, StoredObject
+from mta_pipeline.domain.ingest import Before, Outcome, RawFile, StoredObject
 from mta_pipeline.domain.layouts import CURRENT, Layout
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import ASSET_OF, LAKE_OBJECT, RAW_CSV, key_of
@@ -112,7 +112,19 @@ def _stored_metadata(week: Week, raw: RawFile, stored: StoredObject) -> Metadata
         "compression ratio": dg.MetadataValue.float(round(raw.scan.size / published.digest.size, 2)),
         "crc32c": dg.MetadataValue.text(f"{published.digest.crc32c:08x}"),
         "change": dg.MetadataValue.text(published.change.value),
+        **({"what changed": _what_changed(raw, stored.replaced)} if stored.replaced else {}),
     }
+
+
+def _what_changed(raw: RawFile, before: Before) -> dg.MetadataValue:
+    """The week before and now: a publisher's correction, or the trace of something wrong."""
+    lines = [] if before.rows is None else [_difference("rows", before.rows, raw.scan.rows)]
+    lines += [_difference("bytes", before.content.size, raw.scan.size)]
+    return dg.MetadataValue.md("\n".join([*lines, f"- sha256: {before.content.sha256} → {raw.sha256}"]))
+
+
+def _difference(what: str, before: int, now: int) -> str:
+    return f"- {what}: {before:,} → {now:,} ({now - before:+,})"
 
 
 def _common_metadata(week: Week, raw: RawFile, seconds: float) -> Metadata:

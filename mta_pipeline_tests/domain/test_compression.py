@@ -38,7 +38,7 @@ def test_pythons_own_gzip_reads_back_what_was_compressed(raw: bytes) -> None:
 @given(st.binary(max_size=5_000))
 def test_content_measures_what_is_inside(raw: bytes) -> None:
     held = content(io.BytesIO(compressed(raw)))
-    assert (held.size, held.lines, held.sha256) == (len(raw), raw.count(b"\n"), hashlib.sha256(raw).hexdigest())
+    assert (held.size, held.sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
 
 
 @given(st.binary(max_size=2_000))

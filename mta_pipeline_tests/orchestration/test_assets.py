@@ -157,6 +157,49 @@ def test_implausible_counters_warn_and_publish_all_the_same(project: Project) ->
     assert project.stored(MIDDLE) is not None
 
 
+def test_a_week_that_the_publisher_changed_is_replaced_and_says_what_changed(project: Project) -> None:
+    project.ingest(MIDDLE)
+    was = project.unpacked(MIDDLE)
+    now = b"".join(was.splitlines(keepends=True)[:-2])
+    project.file(MIDDLE).write_bytes(now)
+    metadata = materialized(project.ingest(MIDDLE))[("lake_object", MIDDLE.key)].metadata
+    assert metadata["change"].value == "replaced"
+    rows = was.count(b"\n") - 1
+    assert str(metadata["what changed"].value).splitlines() == [
+        f"- rows: {rows:,} → {rows - 2:,} (-2)",
+        f"- bytes: {len(was):,} → {len(now):,} ({len(now) - len(was):,})",
+        f"- sha256: {hashlib.sha256(was).hexdigest()} → {hashlib.sha256(now).hexdigest()}",
+    ]
+    assert project.unpacked(MIDDLE) == now
+    assert "what changed" not in materialized(project.ingest(MIDDLE))[("lake_object", MIDDLE.key)].metadata
+
+
+def test_a_damaged_object_is_replaced_with_nothing_to_compare_it_with(project: Project) -> None:
+    project.ingest(MIDDLE)
+    damaged = project.folder / "damaged"
+    damaged.write_bytes((project.stored(MIDDLE) or b"")[:-100])
+    project.lake.store().publish(damaged, MIDDLE.object_name, {})
+    metadata = materialized(project.ingest(MIDDLE))[("lake_object", MIDDLE.key)].metadata
+    assert metadata["change"].value == "replaced"
+    assert "what changed" not in metadata
+
+
+def test_a_history_that_is_not_perfect_ends_with_exactly_its_bad_weeks_red(project: Project) -> None:
+    weeks = [Week(date(2012, 6, 30)).shifted(n) for n in range(6)]
+    project.publish_feed(weeks)
+    known, cut, gone = weeks[1], weeks[3], weeks[4]
+    project.file(known).write_bytes(b"junk\r\n" * 4 + project.file(known).read_bytes())
+    project.damage(cut)
+    project.file(gone).unlink()
+    result = project.ingest(weeks[0], weeks[-1])
+    good = [week for week in weeks if week not in (cut, gone)]
+    assert sorted(week for asset, week in materialized(result) if asset == "lake_object") == [w.key for w in good]
+    states = failed_partitions(project.instance, LAKE_OBJECT, WEEKS, [week.key for week in weeks])
+    assert sorted(states) == [cut.key, gone.key]
+    [check] = [e for (n, w), e in evaluated(result).items() if (n, w) == ("rows_well_formed", known.key)]
+    assert known.file_name in str(check.metadata["known fault"].value)
+
+
 def test_an_unchanged_week_keeps_its_data_version_and_is_not_stored_again(project: Project) -> None:
     first, second = (materialized(project.ingest(MIDDLE))["lake_object", MIDDLE.key] for _ in range(2))
     sha256 = hashlib.sha256(project.file(MIDDLE).read_bytes()).hexdigest()
