@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench soak chaos audit sbom lock clean clean-data
+.PHONY: help run ui image up down test test-stack lint format bench bench-history bench-line soak chaos audit sbom lock clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -61,6 +61,12 @@ format: $(VENV)/dev.stamp ## put the code into its format
 
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
+
+bench-history: $(VENV)/dev.stamp ## all weeks from 2010 to 2024, through the command and the daemon, beside what one would do without
+	@$(BIN)/python -m bench.history $(BENCH)
+
+bench-line: $(VENV)/dev.stamp ## a feed that is far away: is the line full?
+	@$(BIN)/python -m bench.line $(BENCH)
 
 soak: $(VENV)/dev.stamp ## 2,080 small weeks through one process: its memory, files, threads and record
 	@$(BIN)/python -m bench.soak $(SOAK)

