@@ -47,7 +47,8 @@ class Template:
 
     def of(self, week: Week) -> npt.NDArray[np.uint8]:
         """The week's file."""
-        layout, content = layout_of(week), self._bytes.copy()
+        layout = layout_of(week)
+        content: npt.NDArray[np.uint8] = self._bytes.copy()
         # A date, seen at every position.
         date = np.dtype(f"V{layout.date_width}")
         dates = np.ndarray(len(content) - date.itemsize + 1, date, content.data, strides=(1,))

@@ -24,9 +24,8 @@ def main() -> None:
         f"a line of {given.latency * 1e3:.0f} ms and {given.rate / 1e6:.0f} MB/s, {len(weeks)} weeks of {size:.1f} MB"
     )
     print(f"{each:.2f} s a week, {way.cpu / way.weeks:.2f} s of CPU; {size / each:.1f} MB/s")
-    print(
-        f"the line alone would take {size * 1e6 / given.rate:.2f} s a week: {size * 1e6 / given.rate / each:.0%} of it is used"
-    )
+    alone = size * 1e6 / given.rate
+    print(f"the line alone would take {alone:.2f} s a week: {alone / each:.0%} of it is used")
 
 
 if __name__ == "__main__":
