@@ -44,7 +44,7 @@ down: ## end what `make up` began; its data too with DOWN=--volumes
 	@[ "$(DOWN)" != --volumes ] || docker volume rm --force mta-pipeline-staging
 
 test: $(VENV)/dev.stamp ## the whole test suite
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses auto $(PYTEST)
 
 test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
 	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)

@@ -147,15 +147,19 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=len(WEEKS), help="the last so many of the history")
     parser.add_argument("--loop-weeks", type=int, default=12, help="weeks for the loops beside it")
     parser.add_argument("--ways", default="command,daemon,command-gcs,daemon-gcs", help="which ways")
+    parser.add_argument("--cores", type=int, help="cores for all but the feed (default: all)")
     arguments = parser.parse_args()
     weeks = WEEKS[-arguments.weeks :]
     loop = weeks[:: max(1, len(weeks) // arguments.loop_weeks)][: arguments.loop_weeks]
     size = mean_size(weeks)
     print(f"{len(weeks)} weeks, {weeks[0]} to {weeks[-1]}, {size:.1f} MB each on average")
-    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
+    cores = f"{arguments.cores} of {os.cpu_count()}" if arguments.cores else f"{os.cpu_count()}"
+    print(f"{cores} cores, {platform.machine()}, Python {platform.python_version()}\n")
     ways: list[Way] = []
     print(f"{'':<32}{'s a week':>10}{'cpu s a week':>14}{'MB/s':>7}{'peak MB':>9}{'in all':>9}")
     with serving_history() as feed:
+        if arguments.cores:
+            os.sched_setaffinity(0, range(arguments.cores))
         for name in arguments.ways.split(","):
             with bucket(name.endswith("-gcs")) as gcs:
                 way = {"command": by_command, "daemon": by_daemon}[name.split("-")[0]](name, weeks, feed, gcs)
