@@ -283,9 +283,9 @@ class _Readings:
 
     def window(self, at: Integers, width: int) -> Bytes:
         """`width` bytes from each position of `at`: shape (len(at), width)."""
-        rows = len(self.padded) - width + 1
-        view = np.lib.stride_tricks.as_strided(self.padded, (rows, width), (1, 1), writeable=False)
-        return view[at]
+        # As items of `width` bytes, one at each position: those are taken three times as fast as rows of bytes.
+        items: npt.NDArray[np.void] = np.ndarray(len(self.padded) - width + 1, f"V{width}", self.padded, strides=(1,))
+        return items[at].view(np.uint8).reshape(-1, width)
 
 
 def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _RegisterTracker) -> None:
