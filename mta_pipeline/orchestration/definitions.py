@@ -9,10 +9,12 @@ import dagster as dg
 from mta_pipeline.domain.settings import Settings, without_credentials
 from mta_pipeline.orchestration.alerts import alerts
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
+from mta_pipeline.orchestration.automation import flow_on_sensor
 from mta_pipeline.orchestration.io_managers import LakeIOManager
-from mta_pipeline.orchestration.jobs import INGEST_JOB
+from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLES_JOB
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
 from mta_pipeline.orchestration.partitions import SETTINGS
+from mta_pipeline.orchestration.readings_asset import readings
 from mta_pipeline.orchestration.resources import FeedResource, StagingResource
 from mta_pipeline.orchestration.schedules import weekly_ingest
 
@@ -32,11 +34,11 @@ def build_resources(settings: Settings) -> dict[str, object]:
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest],
+        assets=[TURNSTILE_FEED, ingest, readings],
         asset_checks=[no_week_overdue],
-        jobs=[INGEST_JOB],
+        jobs=[INGEST_JOB, TABLES_JOB],
         schedules=[weekly_ingest],
-        sensors=[late_files, alerts],
+        sensors=[late_files, alerts, flow_on_sensor(*readings.keys)],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -16,7 +16,7 @@ from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.dagster_edges import range_tags
 from mta_pipeline.orchestration.definitions import build_definitions, build_resources
 from mta_pipeline.orchestration.io_managers import LakeIOManager
-from mta_pipeline.orchestration.jobs import INGEST_JOB
+from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLES_JOB
 
 ROWS = 300
 SCALE = ROWS / 250_000
@@ -98,6 +98,17 @@ class Project:
     ) -> dg.ExecuteInProcessResult:
         """Run the ingest job over a range of weeks; failing runs come back as they are."""
         return self.definitions.resolve_job_def(INGEST_JOB.name).execute_in_process(
+            instance=self.instance,
+            tags=range_tags(first.key, (last or first).key),
+            asset_selection=list(only) or None,
+            raise_on_error=False,
+        )
+
+    def make_tables(
+        self, first: Week, last: Week | None = None, only: Sequence[dg.AssetKey] = ()
+    ) -> dg.ExecuteInProcessResult:
+        """Run the job that makes tables over a range of weeks; failing runs come back as they are."""
+        return self.definitions.resolve_job_def(TABLES_JOB.name).execute_in_process(
             instance=self.instance,
             tags=range_tags(first.key, (last or first).key),
             asset_selection=list(only) or None,

@@ -1,0 +1,71 @@
+"""What flows on by itself: weeks whose sources are there, and were not made of just those yet.
+
+`flow_on` is the condition of an asset that is made by a recipe. A week is asked for when its source is there, and
+again when what it is made of has changed, or the rules have; never because something was made again and is the
+same, and never because other weeks are missing. A week that failed is asked for again only when a source has
+changed. Dagster's `eager` looks at the newest week alone, and waits for all that is upstream.
+
+The sensor evaluates the conditions in this project's own process, because `OutOfDate` is no condition of
+Dagster's. More than one week at a time becomes a backfill, so that there are few runs.
+"""
+
+import dagster as dg
+from dagster import AutomationCondition, AutomationContext, AutomationResult
+
+from mta_pipeline.domain.recipes import RECIPES, Recipe
+from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.dagster_edges import data_versions, known_previews, record
+
+EVERY = 30  # seconds
+
+
+@record
+class OutOfDate(AutomationCondition):  # type: ignore[type-arg] # a record knows no parameters
+    """True for weeks whose source is there, and whose version is not that which follows from what is there now."""
+
+    table: str
+
+    @property
+    def name(self) -> str:
+        return f"out_of_date({self.table})"
+
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
+        """See `AutomationCondition`."""
+        recipe, candidates = RECIPES[self.table], context.candidate_subset
+        instance = context.asset_graph_view.instance
+        names = [name for name in (recipe.source, recipe.for_legacy) if name]
+        there = {name: data_versions(instance, dg.AssetKey(name)) for name in names}
+        made = data_versions(instance, context.key)
+        due = set()
+        for key in candidates.expensively_compute_partition_keys() & there[recipe.source].keys():
+            sources = {
+                name: {week: version for week in weeks if (version := there[name].get(week.key if week else None))}
+                for name, weeks in recipe.sources(Week.parse(key)).items()
+            }
+            if made.get(key) != recipe.version(sources):
+                due.add(key)
+        return AutomationResult(context, candidates.compute_intersection_with_partition_keys(due))
+
+
+def flow_on(recipe: Recipe) -> AutomationCondition[dg.AssetKey]:
+    """The condition of the asset that is made by `recipe`."""
+    due = OutOfDate(table=recipe.table.name)
+    changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
+    news = (due.newly_true() | changed).since(AutomationCondition.newly_requested())
+    return news.with_label("news since it was asked for") & due & ~AutomationCondition.in_progress()
+
+
+def flow_on_sensor(*assets: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that asks for what has come."""
+    with known_previews():
+        return dg.AutomationConditionSensorDefinition(
+            "flow_on",
+            target=dg.AssetSelection.assets(*assets),
+            use_user_code_server=True,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=EVERY,
+            description=(
+                "Takes weeks on as soon as they are in the lake: asks for the readings of lake objects that are new or "
+                "have changed, and so on. Many weeks become one backfill; a week that failed waits for a change."
+            ),
+        )
