@@ -90,13 +90,12 @@ class ReadingsWay:
             over, over_rejected = (self.shop.look(table, week) for table in (READINGS, REJECTED))
             content = self._content(week)
             outcome.sources[LAKE_OBJECT] = {week: hashlib.sha256(content).hexdigest()}
-            if layout_of(week) is LEGACY:
-                outcome.sources[BOOTHS.name] = {None: booths.version} if booths else {}
+            outcome.sources[BOOTHS.name] = {None: booths.version} if booths else {}
             made = readings_of(content, week, booths.rows if booths else None)
             for verdict in judged(made, week, self._neighbours(week)):
                 outcome.add(verdict)
             if not outcome.failures:
-                version = READINGS_RECIPE.version(outcome.sources)
+                version = READINGS_RECIPE.version(week, outcome.sources)
                 rejected = self.shop.store(made.rejected, REJECTED, week, version, over_rejected)
                 outcome.stored = self.shop.store(made.rows, READINGS, week, version, over)
                 outcome.figures.update(_figures(made), **{"rejected rows are in": rejected.published.uri})

@@ -31,20 +31,22 @@ class OutOfDate(AutomationCondition):  # type: ignore[type-arg] # a record knows
 
     def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
         """See `AutomationCondition`."""
-        recipe, candidates = RECIPES[self.table], context.candidate_subset
-        instance = context.asset_graph_view.instance
+        recipe, instance = RECIPES[self.table], context.asset_graph_view.instance
         names = [name for name in (recipe.source, recipe.for_legacy) if name]
-        there = {name: data_versions(instance, dg.AssetKey(name)) for name in names}
-        made = data_versions(instance, context.key)
-        due = set()
-        for key in candidates.expensively_compute_partition_keys() & there[recipe.source].keys():
-            sources = {
-                name: {week: version for week in weeks if (version := there[name].get(week.key if week else None))}
-                for name, weeks in recipe.sources(Week.parse(key)).items()
-            }
-            if made.get(key) != recipe.version(sources):
-                due.add(key)
-        return AutomationResult(context, candidates.compute_intersection_with_partition_keys(due))
+        there = {name: _versions(instance, dg.AssetKey(name)) for name in names}
+        made = _versions(instance, context.key)
+        candidates = {Week.parse(key) for key in context.candidate_subset.expensively_compute_partition_keys()}
+        due = {
+            week.key
+            for week in candidates & there[recipe.source].keys()
+            if made.get(week) != recipe.version(week, there)
+        }
+        return AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(due))
+
+
+def _versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[Week | None, str]:
+    """The data versions of an asset's weeks, as far as they are materialized; by None of an asset without weeks."""
+    return {Week.parse(name) if name else None: version for name, version in data_versions(instance, key).items()}
 
 
 def flow_on(recipe: Recipe) -> AutomationCondition[dg.AssetKey]:
