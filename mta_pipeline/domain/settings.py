@@ -81,7 +81,7 @@ def _folder(variable: str, text: str) -> Path:
 
 
 def usable_url(variable: str, text: str) -> str:
-    """An address, its scheme in small letters, without a slash at its end. Raises `SettingsError`, naming `variable`."""
+    """An address, its scheme in small letters, without a slash at its end; else `SettingsError` names `variable`."""
     scheme, _, rest = text.partition(":")
     try:
         url = urlsplit(text)

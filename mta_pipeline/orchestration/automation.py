@@ -14,6 +14,7 @@ from dagster import AutomationCondition, AutomationContext, AutomationResult
 
 from mta_pipeline.domain.recipes import RECIPES, Recipe
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.checks import TABLE_CHECKS
 from mta_pipeline.orchestration.dagster_edges import data_versions, known_previews, record
 
 EVERY = 30  # seconds
@@ -57,12 +58,12 @@ def flow_on(recipe: Recipe) -> AutomationCondition[dg.AssetKey]:
     return news.with_label("news since it was asked for") & due & ~AutomationCondition.in_progress()
 
 
-def flow_on_sensor(*assets: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that asks for what has come."""
+def flow_on_sensor() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that asks for what has come, for all tables."""
     with known_previews():
         return dg.AutomationConditionSensorDefinition(
             "flow_on",
-            target=dg.AssetSelection.assets(*assets),
+            target=dg.AssetSelection.assets(*TABLE_CHECKS),
             use_user_code_server=True,
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=EVERY,

@@ -43,7 +43,7 @@ def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB, TABLES_JOB],
         schedules=[weekly_ingest],
-        sensors=[late_files, alerts, flow_on_sensor(*readings.keys)],
+        sensors=[late_files, alerts, flow_on_sensor()],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,
