@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from mta_pipeline.domain.tables import BOOTHS
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE, RAW_CSV, TABLE_CHECKS
 
 INGEST_JOB = dg.define_asset_job(
@@ -23,3 +24,9 @@ TABLE_JOBS = {
     )
     for name in TABLE_CHECKS
 }
+
+BOOTHS_JOB = dg.define_asset_job(
+    "remote_booths_list",
+    selection=dg.AssetSelection.assets(BOOTHS.name),
+    description="Fetch the MTA's list of booths, for the stations of weeks before 2014-10-18.",
+)
