@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from mta_pipeline.domain.errors import Finding
 from mta_pipeline.domain.exceptions import KNOWN_FAULTS, known_fault
@@ -21,11 +20,11 @@ Figure = int | float | str
 
 @dataclass(frozen=True)
 class Check:
-    """A promise about a week's file (`raw`) or about its object in the lake (`object`)."""
+    """A promise about a week's file (`raw`), about its object in the lake (`object`), or about a table, by its name."""
 
     name: str
-    about: Literal["raw", "object"]
-    blocking: bool  #: whether a week that fails it is kept out of the lake
+    about: str
+    blocking: bool  #: whether what fails it is kept out of the lake
     description: str
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import google.auth.exceptions
@@ -35,6 +35,7 @@ os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 #: Bytes in a request of an upload or a read. The client's own defaults are 100 MiB and 40 MiB, held in memory.
 CHUNK = 4 << 20
+CONTENT_TYPES = {".gz": "application/gzip", ".parquet": "application/vnd.apache.parquet"}
 CONNECT_AND_READ = (10.0, 60.0)  # seconds
 #: Transient faults are tried again for so many seconds, with growing pauses.
 PATIENCE = DEFAULT_RETRY.with_timeout(180.0)
@@ -102,7 +103,7 @@ class GcsStore:
                 blob.upload_from_filename(
                     str(source),
                     # No Content-Encoding: transcoding would break ranges and checksums.
-                    content_type="application/gzip",
+                    content_type=CONTENT_TYPES[PurePosixPath(name).suffix],
                     # 0: only if nothing is there; else only over what we have seen.
                     if_generation_match=found.generation if found else 0,
                     checksum="crc32c",

@@ -11,30 +11,21 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mta_pipeline import __version__
-from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_RANGE, Check, Figure, Verdict, audit
+from mta_pipeline.domain import outcomes
+from mta_pipeline.domain.audit import FILE_FETCHED, OBJECT_INTACT, ROW_COUNT_IN_RANGE, Figure, Verdict, audit
 from mta_pipeline.domain.compression import Content, compress, content, digest, sha256_of
-from mta_pipeline.domain.errors import (
-    CorruptObject,
-    Finding,
-    LakeError,
-    PipelineError,
-    StagingError,
-    Stopped,
-    disk_errors_as,
-)
+from mta_pipeline.domain.errors import CorruptObject, LakeError, StagingError, Stopped, disk_errors_as
 from mta_pipeline.domain.exceptions import known_fault
 from mta_pipeline.domain.feed import Feed
 from mta_pipeline.domain.lake import Change, LakeStore, Looked, Published, corrupt, rows_of
 from mta_pipeline.domain.layouts import layout_of
 from mta_pipeline.domain.origin import Origin
+from mta_pipeline.domain.outcomes import failing, side_by_side
 from mta_pipeline.domain.scan import Scan, scan
-from mta_pipeline.domain.settings import without_credentials
 from mta_pipeline.domain.stages import stage
 from mta_pipeline.domain.staging import StagedWeek, Staging
 from mta_pipeline.domain.weeks import Week
@@ -75,24 +66,11 @@ class StoredObject:
 
 
 @dataclass
-class Outcome:
+class Outcome(outcomes.Outcome):
     """How a week fared. `raw` and `stored` are there if they are good and were asked for."""
 
-    week: Week
     raw: RawFile | None = None
     stored: StoredObject | None = None
-    verdicts: dict[Check, Verdict] = field(default_factory=dict)
-    surprise: BaseException | None = None  #: a fault that nobody foresaw, with its traceback
-
-    @property
-    def failures(self) -> list[Finding]:
-        """Why the week is red: what its blocking checks found, or the surprise. Empty when it is good."""
-        found = [v.finding for v in self.verdicts.values() if v.finding and v.check.blocking]
-        return found + ([_unforeseen(self.week, self.surprise)] if self.surprise else [])
-
-    def add(self, verdict: Verdict) -> None:
-        """Keep a verdict; a later one of the same check takes its place."""
-        self.verdicts[verdict.check] = verdict
 
 
 @dataclass(frozen=True)
@@ -113,20 +91,13 @@ class Ingest:
         When the consumer leaves early, weeks under way are stopped and the others do not begin. Raises
         `Stopped` where somebody else has set `stop`.
         """
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
-        try:
-            futures = {pool.submit(self.week, week, fetch, publish): week for week in weeks}
-            for future in as_completed(list(futures)):
-                week = futures.pop(future)
-                fault = future.exception()
-                if isinstance(fault, Stopped):
-                    raise fault
-                yield future.result() if fault is None else Outcome(week, surprise=fault)
-        except BaseException:  # an interruption, or the generator's end
-            self.stop.set()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return side_by_side(
+            weeks,
+            lambda week: self.week(week, fetch, publish),
+            lambda week, fault: Outcome(week, surprise=fault),
+            workers,
+            self.stop,
+        )
 
     def week(self, week: Week, fetch: bool = True, publish: bool = True) -> Outcome:
         """Bring one week to staging and, with `publish`, on to the lake.
@@ -135,15 +106,15 @@ class Ingest:
         Raises `Stopped` soon after `stop` is set.
         """
         outcome = Outcome(week)
-        with _failing(FILE_FETCHED, outcome), self.staging.claim(week, self.stop) as staged:
+        with failing(FILE_FETCHED, outcome), self.staging.claim(week, self.stop) as staged:
             over = None
             if publish:
-                with _failing(OBJECT_INTACT, outcome):
+                with failing(OBJECT_INTACT, outcome):
                     # Before the file is asked for: another machine may get, and publish, a newer one meanwhile.
                     over = Looked(self.lake.stat(week.object_name))
             self._stage(staged, outcome, fetch)
             if outcome.raw and over:
-                with _failing(OBJECT_INTACT, outcome):
+                with failing(OBJECT_INTACT, outcome):
                     self._publish(staged, outcome.raw, outcome, over)
         return outcome
 
@@ -181,7 +152,7 @@ class Ingest:
             told.update(bytes=seen.size, rows=seen.rows, malformed=seen.malformed)
         neighbours: dict[Week, int] = {}
         if not outcome.failures:
-            with _failing(ROW_COUNT_IN_RANGE, outcome):
+            with failing(ROW_COUNT_IN_RANGE, outcome):
                 neighbours = self._rows_in_lake(week)
         if outcome.failures:  # it is the lake that failed: nothing is known against the file
             return
@@ -272,22 +243,3 @@ class Ingest:
             return Before(held, rows_of(self.lake, week.object_name, 1 if layout_of(week).header else 0))
         except LakeError:  # of lines that were let through, or of another layout
             return Before(held, None)
-
-
-def _unforeseen(week: Week, fault: BaseException) -> Finding:
-    return Finding(
-        week=week,
-        where="the pipeline itself",
-        found=f"a fault that nobody foresaw, {type(fault).__name__}: {without_credentials(str(fault))}",
-        expected="none",
-        remedy="Its traceback is in the run's log. The lake has what it had; please report this.",
-    )
-
-
-@contextmanager
-def _failing(check: Check, outcome: Outcome) -> Iterator[None]:
-    """What the body raises on purpose is this check's failure, and this week's alone."""
-    try:
-        yield
-    except PipelineError as error:
-        outcome.add(Verdict(check, replace(error.finding, week=outcome.week)))

@@ -3,12 +3,14 @@
 A file arrives under `<name>.part`, takes its published name when it has passed its audit, and
 moves to `rejected/` when it has not. Where it came from is kept beside it, see `origin`. One process
 at a time works on a week. What is older than `KEEP_DAYS`, or over `KEEP_BYTES`, is swept when a run
-begins: the lake has the bytes.
+begins: the lake has the bytes. What stages need for a moment is in folders of their own (`scratch`).
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +26,7 @@ from mta_pipeline.domain.weeks import Week
 KEEP_DAYS = 14
 KEEP_BYTES = 4 << 30  # 120 full weeks: a backfill of the whole history stays on a laptop's disk
 A_DAY = 86_400
+SCRATCH = ".scratch-"
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,18 @@ class Staging:
                 for path in half_done:
                     path.unlink(missing_ok=True)
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for the body alone, gone with all that is in it when it ends. Raises `StagingError`."""
+        with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.folder))
+        try:
+            yield folder
+        finally:
+            with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
+                shutil.rmtree(folder)
+
     def sweep(self, now: float | None = None) -> list[Path]:
         """Remove what is too old or too much, the oldest first, but for weeks being worked on.
 
@@ -108,6 +123,9 @@ class Staging:
         """
         now = time.time() if now is None else now
         with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
+            for stat, folder in list(_stats(self.folder.glob(f"{SCRATCH}*"))):
+                if now - stat.st_mtime > A_DAY:
+                    shutil.rmtree(folder, ignore_errors=True)
             files = [*self.folder.glob("turnstile_*"), *self.folder.glob("rejected/turnstile_*")]
             removed: list[Path] = []
             kept = 0

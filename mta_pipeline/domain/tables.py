@@ -91,5 +91,13 @@ RIDERSHIP = Table(
     ),
     ("station", "line_names", "division", "day", "slot"),
 )
+BOOTHS = Table(
+    "remote_booths",
+    "The MTA's list of booths: which station a control area is in. Files before 2014-10-18 name no stations.",
+    (*_TURNSTILE[:2], *_STATION),
+    ("control_area", "unit"),
+)
 
 TABLES = (READINGS, REJECTED, INTERVALS, RIDERSHIP)
+#: The one object of `BOOTHS`, which has no weeks.
+BOOTHS_OBJECT = "lookup/remote_booths.parquet"

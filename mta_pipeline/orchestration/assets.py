@@ -1,8 +1,6 @@
 """The assets, and the step that materializes them: any number of weeks in a run, each standing alone.
 
-`ingest` is the heart of the project. A good week becomes materializations with their checks; a week
-that fails becomes its failed checks and no materialization, so that it alone is red; and only when
-all weeks are through does the step itself fail, saying which weeks and why.
+`ingest` is the heart of the project; how its weeks are told to Dagster, `telling` says.
 """
 
 from collections.abc import Iterator
@@ -10,15 +8,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mta_pipeline.domain import stages
-from mta_pipeline.domain.errors import Finding, PipelineError, StagingError
+from mta_pipeline.domain.errors import PipelineError, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
 from mta_pipeline.orchestration.dagster_edges import known_previews
-from mta_pipeline.orchestration.events import Event, column_schema, events_of, failure_of
+from mta_pipeline.orchestration.events import column_schema, made_of
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.partitions import WEEKS
 from mta_pipeline.orchestration.resources import FeedResource, StagingResource
+from mta_pipeline.orchestration.telling import Event, tell
 
 #: Weeks in one run of a backfill. A run costs some seconds to start, a week a quarter of one.
 WEEKS_PER_RUN = 52
@@ -100,15 +99,5 @@ with known_previews():
             # Tidying up is no reason to fail; a folder that cannot be used is told of by each week.
             context.log.warning(str(error))
         weeks = [Week.parse(key) for key in context.partition_keys]
-        failed: dict[Week, list[Finding]] = {}
-        surprise: BaseException | None = None
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
-        for outcome in way.weeks(weeks, fetch, publish):
-            yield from events_of(outcome, context)
-            if outcome.failures:
-                failed[outcome.week] = outcome.failures
-            if outcome.surprise:
-                surprise = outcome.surprise
-                context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
-        if failed:
-            raise failure_of(failed, len(weeks)) from surprise
+        yield from tell(context, way.weeks(weeks, fetch, publish), made_of)

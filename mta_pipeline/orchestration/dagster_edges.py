@@ -1,15 +1,15 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
-Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
-that ties a check to its materialization, the tags of a partition range and of a run that is started
-again, the places in a pool, a sensor's tick that fails and yet keeps its cursor, and what the UI asks
-the storage for, have no public names.
+Partitioned checks (preview), backfill policies and conditions of one's own (beta) each warn once at
+definition; records, the class that ties a check to its materialization, the tags of a partition range
+and of a run that is started again, the places in a pool, a sensor's tick that fails and yet keeps its
+cursor, and what the UI asks the storage for, have no public names.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -21,6 +21,7 @@ from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
+    NULL_DATA_VERSION,
     NULL_EVENT_POINTER,
     get_input_data_version_tag,
     get_input_event_pointer_tag,
@@ -37,9 +38,12 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
+from dagster._record import record
 from dagster_shared.error import SerializableErrorInfo
 
 from mta_pipeline import __version__
+
+__all__ = ["record"]
 
 DATA_VERSION = DATA_VERSION_TAG
 TargetMaterialization = AssetCheckEvaluationTargetMaterializationData
@@ -50,20 +54,19 @@ MARKED_AS_FAILED = "This run has been marked as failed from outside the executio
 
 @contextmanager
 def known_previews() -> Iterator[None]:
-    """Silence these two warnings, and no others, while definitions are made."""
+    """Silence these three warnings, and no others, while definitions are made."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
-        warnings.filterwarnings("ignore", r"Parameter `backfill_policy`", dg.BetaWarning)
+        warnings.filterwarnings("ignore", r"Parameter `(backfill_policy|use_user_code_server)`", dg.BetaWarning)
         yield
 
 
 def latest_materialization(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
 ) -> TargetMaterialization | None:
-    """What a check must name so that the UI shows it beside this partition's materialization."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition]), limit=1
-    ).records
+    """What a check must name so that the UI shows it beside this (partition's) materialization."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(wanted, limit=1).records
     if not records:
         return None
     return TargetMaterialization(
@@ -71,17 +74,32 @@ def latest_materialization(
     )
 
 
-def provenance(key: dg.AssetKey, version: str, source: TargetMaterialization | None) -> dict[str, str]:
-    """The tags that say of what a materialization was made: the asset `key` in that data version.
+def provenance(instance: dg.DagsterInstance, sources: Mapping[dg.AssetKey, Mapping[str | None, str]]) -> dict[str, str]:
+    """The tags that say of what a materialization was made: assets' versions by partition.
 
-    Dagster writes them for outputs, but not for the materializations that a step yields itself.
+    Dagster writes them for outputs, but not for the materializations that a step yields itself. Of several
+    partitions of an asset the versions stand in one tag, in order; Dagster goes by the newest materialization.
     """
-    return {
-        CODE_VERSION_TAG: __version__,
-        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-        get_input_data_version_tag(key): version,
-        get_input_event_pointer_tag(key): str(source.storage_id) if source else NULL_EVENT_POINTER,
-    }
+    if not sources:
+        return {}
+    tags = {CODE_VERSION_TAG: __version__, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    for key, versions in sources.items():
+        made = [latest_materialization(instance, key, partition) for partition in versions]
+        newest = max((one.storage_id for one in made if one), default=None)
+        tags[get_input_data_version_tag(key)] = " ".join(versions.values()) or NULL_DATA_VERSION.value
+        tags[get_input_event_pointer_tag(key)] = str(newest) if newest else NULL_EVENT_POINTER
+    return tags
+
+
+def data_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str | None, str]:
+    """The data version of each partition that is materialized, in one query; by None of an asset without partitions."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    tags = instance.event_log_storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG])
+    versions: dict[str | None, str] = {partition: values[DATA_VERSION_TAG] for partition, values in tags.items()}
+    if not versions and (event := instance.get_latest_materialization_event(key)):
+        made = event.asset_materialization
+        versions[None] = (made.tags or {}).get(DATA_VERSION_TAG, "") if made else ""
+    return versions
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
@@ -166,9 +184,9 @@ def last_evaluation(
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
         [check], partition_filter=PartitionKeyFilter(key=partition) if partition else None
     )
-    for record in latest.values():
-        if isinstance(record.evaluation, dg.AssetCheckEvaluation):
-            return not_none(record.event).timestamp, record.evaluation
+    for execution in latest.values():
+        if isinstance(execution.evaluation, dg.AssetCheckEvaluation):
+            return not_none(execution.event).timestamp, execution.evaluation
     return None
 
 
@@ -240,5 +258,5 @@ def last_failures(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKe
         checks, partition_filter=PartitionKeyFilter(key=partition)
     )
     # A check whose run broke off has a plan in the place of an evaluation.
-    evaluations = [e for record in latest.values() if isinstance(e := record.evaluation, dg.AssetCheckEvaluation)]
+    evaluations = [e for one in latest.values() if isinstance(e := one.evaluation, dg.AssetCheckEvaluation)]
     return [e.description or e.check_name for e in evaluations if not e.passed]

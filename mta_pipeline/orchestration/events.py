@@ -1,97 +1,30 @@
-"""How a week's outcome is told to Dagster: materializations with metadata, checks with figures.
-
-A week that failed has no materialization, only the verdicts that were reached; Dagster then shows
-its partition red and leaves what an earlier run recorded as it was.
-"""
+"""What is told to Dagster of a week that was brought to the lake: two materializations, with metadata."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain.audit import Verdict
-from mta_pipeline.domain.errors import Finding
 from mta_pipeline.domain.ingest import Before, Outcome, RawFile, StoredObject
 from mta_pipeline.domain.layouts import CURRENT, Layout
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline.orchestration.checks import ASSET_OF, LAKE_OBJECT, RAW_CSV, key_of
-from mta_pipeline.orchestration.dagster_edges import (
-    DATA_VERSION,
-    TargetMaterialization,
-    latest_materialization,
-    provenance,
-)
-
-Metadata = dict[str, dg.MetadataValue]
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
+from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV
+from mta_pipeline.orchestration.telling import Made, Metadata
 
 
-def events_of(outcome: Outcome, context: dg.AssetExecutionContext) -> Iterator[Event]:
-    """The events of one week, for the assets and checks that this run selected."""
-    targets: dict[dg.AssetKey, TargetMaterialization | None] = {}
-    if not outcome.failures:
-        yield from _materializations(outcome, context, targets)
-    for verdict in outcome.verdicts.values():
-        if key_of(verdict.check) in context.selected_asset_check_keys:
-            yield _evaluation(verdict, outcome.week, targets.get(ASSET_OF[verdict.check.about]))
-    if outcome.failures:
-        # A check's verdict is not seen on a partition's own page; this is.
-        for asset in sorted(context.selected_asset_keys):
-            yield dg.AssetObservation(
-                asset,
-                partition=outcome.week.key,
-                description=f"Failed in run {context.run.run_id}",
-                metadata={"why it failed": "\n".join(map(str, outcome.failures))},
-            )
-
-
-def _materializations(
-    outcome: Outcome, context: dg.AssetExecutionContext, targets: dict[dg.AssetKey, TargetMaterialization | None]
-) -> Iterator[dg.AssetMaterialization]:
-    """A good week's materializations, of what was selected, upstream first; `targets` gets where they are recorded.
-
-    The version of the data is the hash of its bytes: what is downstream goes stale only when they change.
-    """
+def made_of(outcome: Outcome) -> Iterator[Made]:
+    """What was made of a good week, upstream first; the version of the data is the hash of the file's bytes."""
     week, raw, stored = outcome.week, outcome.raw, outcome.stored
-    if raw and RAW_CSV in context.selected_asset_keys:
-        tags = {DATA_VERSION: raw.sha256}
-        yield dg.AssetMaterialization(RAW_CSV, partition=week.key, metadata=_raw_metadata(week, raw), tags=tags)
-    targets[RAW_CSV] = latest_materialization(context.instance, RAW_CSV, week.key)
-    if raw and stored and LAKE_OBJECT in context.selected_asset_keys:
-        tags = {DATA_VERSION: raw.sha256, **provenance(RAW_CSV, raw.sha256, targets[RAW_CSV])}
-        metadata = _stored_metadata(week, raw, stored)
-        yield dg.AssetMaterialization(LAKE_OBJECT, partition=week.key, metadata=metadata, tags=tags)
-        targets[LAKE_OBJECT] = latest_materialization(context.instance, LAKE_OBJECT, week.key)
-
-
-def failure_of(failed: Mapping[Week, Sequence[Finding]], of: int) -> dg.Failure:
-    """The step's failure: which of its `of` weeks failed, and why, a line each."""
-    lines = [str(finding) for week in sorted(failed) for finding in failed[week]]
-    return dg.Failure(
-        f"{len(failed)} of {of} weeks failed:\n" + "\n".join(lines),
-        metadata={week.key: dg.MetadataValue.text("\n".join(map(str, findings))) for week, findings in failed.items()},
-        allow_retries=False,  # what may pass by itself was tried again where it happened
-    )
+    if raw:
+        yield Made(RAW_CSV, raw.sha256, _raw_metadata(week, raw), {})
+    if raw and stored:
+        yield Made(LAKE_OBJECT, raw.sha256, _stored_metadata(week, raw, stored), {RAW_CSV: {week.key: raw.sha256}})
 
 
 def column_schema(layout: Layout = CURRENT) -> dg.TableSchema:
     """A layout's columns with their descriptions."""
     return dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in layout.columns])
-
-
-def _evaluation(verdict: Verdict, week: Week, target: TargetMaterialization | None) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=ASSET_OF[verdict.check.about],
-        check_name=verdict.check.name,
-        passed=verdict.passed,
-        partition=week.key,
-        blocking=verdict.check.blocking,
-        severity=dg.AssetCheckSeverity.ERROR if verdict.check.blocking else dg.AssetCheckSeverity.WARN,
-        description=str(verdict.finding) if verdict.finding else None,
-        metadata=dict(verdict.figures),
-        target_materialization_data=target,
-    )
 
 
 def _raw_metadata(week: Week, raw: RawFile) -> Metadata:
