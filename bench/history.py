@@ -44,6 +44,11 @@ mutation ($wanted: LaunchBackfillParams!) {
     __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}
   }
 }"""
+SENSOR = """
+{sensorOrError(sensorSelector: {
+  repositoryLocationName: "mta_pipeline", repositoryName: "__repository__", sensorName: "flow_on"
+}) {... on Sensor {sensorState {id selectorId}} ... on PythonError {message}}}"""
+STOP = "mutation ($id: String!) {stopSensor(id: $id) {__typename ... on PythonError {message}}}"
 STATUS = """
 query ($backfill: String!) {partitionBackfillOrError(backfillId: $backfill) {... on PartitionBackfill {status}}}"""
 A_HUNDRED = 100
@@ -305,6 +310,7 @@ def by_daemon(name: str, weeks: Sequence[Week], feed: str, gcs: str) -> Way:
     try:
         ask = _Asking(f"http://127.0.0.1:{port}/graphql")
         ask.until_ready()
+        ask.stop_what_flows_on()
         processes.look()
         before = sum(processes.cpu.values())
         begin = time.perf_counter()
@@ -345,6 +351,13 @@ class _Asking:
                 pass
             time.sleep(0.2)
         sys.exit("the UI did not come up")
+
+    def stop_what_flows_on(self) -> None:
+        """Let readings and ridership wait: this is about the way to the lake."""
+        state = self._ask(SENSOR)["sensorOrError"]["sensorState"]
+        stopped = self._ask(STOP, id=state["id"])["stopSensor"]
+        if stopped["__typename"] != "StopSensorMutationResult":
+            sys.exit(str(stopped))
 
     def backfill(self, partitions: Sequence[str]) -> None:
         """Launch a backfill and wait until it is completed."""

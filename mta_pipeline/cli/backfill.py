@@ -7,8 +7,10 @@ never say different things.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import click
@@ -16,10 +18,12 @@ import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from mta_pipeline.cli.home import open_instance
 from mta_pipeline.cli.progress import WeekProgress
 from mta_pipeline.cli.runs import TAGS, living, report_killed, wait_for_place
+from mta_pipeline.domain.errors import Finding, RecordError
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.assets import WEEKS_PER_RUN
@@ -143,7 +147,7 @@ def _run_batch(
         return True
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, hear)
-    with living(run_id):
+    with living(run_id), _record_errors():
         outcome = defs.resolve_job_def(work.job).execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -166,6 +170,22 @@ def _run_batch(
             result.failures.append(told.get(week.key, broke_off))
             progress.advance(failed=True)
     return interrupted
+
+
+@contextmanager
+def _record_errors() -> Iterator[None]:
+    """What the database of Dagster's record says, where the run itself cannot be told of it."""
+    try:
+        yield
+    except SQLAlchemyError as fault:
+        raise RecordError(
+            Finding(
+                where=os.environ["DAGSTER_HOME"],
+                found=f"{type(fault).__name__} ({getattr(fault, 'orig', None) or fault})",
+                expected="Dagster's record of runs, which can be read and written",
+                remedy="Free some space there, or see to its database; the same command with --only-missing goes on.",
+            )
+        ) from fault
 
 
 def _reason(failures: Sequence[dg.StepFailureData]) -> str:

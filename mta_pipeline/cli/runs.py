@@ -21,6 +21,8 @@ from mta_pipeline.orchestration.assets import FEED_POOL
 from mta_pipeline.orchestration.dagster_edges import free_places, places_left
 
 A_MOMENT = 1.0  # seconds
+#: One whose record could not be written to its end (a full disk) has not even started.
+BEGUN = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 TAGS = {"mta_pipeline/executed_by": "command line"}
 
 
@@ -32,10 +34,9 @@ def living(run_id: str) -> Iterator[None]:
 
 
 def report_killed(instance: dg.DagsterInstance) -> list[str]:
-    """Report the command line's runs that are recorded as running, but dead, as failed; returns their ids."""
-    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags=TAGS)
+    """Report the command line's runs that are recorded as begun, but dead, as failed; returns their ids."""
     dead = []
-    for run in instance.get_runs(filters=running):
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=BEGUN, tags=TAGS)):
         with locked(_lock(run.run_id), wait=False) as ours:
             if ours:
                 instance.report_run_failed(run, "The process of mta-pipeline backfill was killed.")

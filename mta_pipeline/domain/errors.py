@@ -80,6 +80,10 @@ class CorruptObject(LakeError):
     """What the lake (or its waiting room) holds is not what was put there."""
 
 
+class RecordError(PipelineError):
+    """Dagster's record of runs could not be written or read."""
+
+
 class Stopped(Exception):
     """We were told to stop. No fault of the week that was under way, so no `PipelineError`: it is as it was."""
 

@@ -370,6 +370,40 @@ main.main(sys.argv[2:])
 """
 
 
+def test_a_record_that_cannot_be_written_is_a_sentence_and_what_it_left_is_brought_by_only_missing(
+    terminal: Terminal,
+) -> None:
+    terminal.run("backfill", OLDEST.key, NEWEST.key)
+    full = """
+import dagster, sys
+from sqlalchemy.exc import OperationalError
+from mta_pipeline.cli.main import main
+from mta_pipeline.orchestration.event_log import KeptSqliteEventLogStorage as Storage
+
+store, count = Storage.store_event, 0
+def store_until_full(self, event):
+    global count
+    count += 1
+    if count > 4:
+        raise OperationalError("INSERT", None, Exception("database or disk is full"))
+    store(self, event)
+Storage.store_event = store_until_full
+sys.argv = ["mta-pipeline", "backfill", *sys.argv[1:]]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", full, OLDEST.key, NEWEST.key],
+        env={**os.environ, **terminal.settings}, cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "found OperationalError (database or disk is full)" in line
+    assert "Traceback" not in done.stderr
+    healed = terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing")
+    assert "weeks are good" in healed.stdout, "the run that broke off had planned some, and left them"
+    assert MIDDLE.key not in terminal.run("backfill", OLDEST.key, NEWEST.key, "--only-missing").stdout
+
+
 def test_a_bug_is_told_with_its_week_and_hides_no_other_weeks_failure(terminal: Terminal) -> None:
     (terminal.feed / OLDEST.file_name).unlink()
     done = subprocess.run(
