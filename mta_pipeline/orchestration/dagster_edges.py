@@ -56,12 +56,15 @@ FailedTick = DagsterRunReaction
 MARKED_AS_FAILED = "This run has been marked as failed from outside the execution context."
 
 
+BETA_PARAMETERS = ("allow_nonexistent_upstream_partitions", "backfill_policy", "use_user_code_server")
+
+
 @contextmanager
 def known_previews() -> Iterator[None]:
-    """Silence these three warnings, and no others, while definitions are made."""
+    """Silence these few warnings, and no others, while definitions are made."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
-        warnings.filterwarnings("ignore", r"Parameter `(backfill_policy|use_user_code_server)`", dg.BetaWarning)
+        warnings.filterwarnings("ignore", rf"Parameter `({'|'.join(BETA_PARAMETERS)})`", dg.BetaWarning)
         yield
 
 

@@ -16,6 +16,7 @@ from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.readings_asset import readings
 from mta_pipeline.orchestration.resources import FeedResource, StagingResource
+from mta_pipeline.orchestration.ridership_asset import ridership
 from mta_pipeline.orchestration.schedules import weekly_ingest
 
 
@@ -34,11 +35,11 @@ def build_resources(settings: Settings) -> dict[str, object]:
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest, readings],
+        assets=[TURNSTILE_FEED, ingest, readings, ridership],
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB, TABLES_JOB],
         schedules=[weekly_ingest],
-        sensors=[late_files, alerts, flow_on_sensor(*readings.keys)],
+        sensors=[late_files, alerts, flow_on_sensor(*readings.keys, *ridership.keys)],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,
