@@ -98,12 +98,12 @@ class Feed:
         self._patience = patience or Patience()
         self._most_bytes = most_bytes
 
-    def url_of(self, week: Week) -> str:
+    def url_of(self, week: Week | None) -> str:
         """Where the week's file is, fit for logs: without user, password and query."""
         return without_credentials(self._address(week))
 
-    def fetch(self, week: Week, destination: Path, stop: threading.Event | None = None) -> Fetched:
-        """Bring the week's file to `destination`, replacing what is there.
+    def fetch(self, week: Week | None, destination: Path, stop: threading.Event | None = None) -> Fetched:
+        """Bring the week's file to `destination`, replacing what is there; without a week, what is at the address.
 
         Raises `NotPublished`, another `FeedError`, or `StagingError` where writing fails; and `Stopped`
         soon after `stop` is set, from whatever it waits for.
@@ -157,8 +157,10 @@ class Feed:
         except NotPublished:
             return None
 
-    def _address(self, week: Week) -> str:
+    def _address(self, week: Week | None) -> str:
         """Where the week's file is: in the folder, under the same query (a token, say)."""
+        if week is None:  # the address is a file's
+            return self._url
         folder, mark, query = self._url.partition("?")
         return f"{folder.rstrip('/')}/{week.file_name}{mark}{query}"
 
@@ -174,7 +176,7 @@ class Feed:
 class _Fetch:
     """One file on its way: what has arrived, over all tries."""
 
-    def __init__(self, week: Week, url: str, patience: Patience, most_bytes: int, stop: threading.Event) -> None:
+    def __init__(self, week: Week | None, url: str, patience: Patience, most_bytes: int, stop: threading.Event) -> None:
         self._week = week
         self._url = url
         self._patience = patience

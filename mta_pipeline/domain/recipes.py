@@ -45,11 +45,15 @@ class Recipe:
             wanted[self.for_legacy] = [None]
         return wanted
 
-    def version(self, versions: Versions) -> str:
-        """The version of a week that is made of sources in these versions."""
+    def version(self, week: Week, versions: Versions) -> str:
+        """The version of `week`, made of sources in these versions; what else is in `versions` plays no part."""
         told = {
-            name: {week.key if week else "": version for week, version in weeks.items()}
-            for name, weeks in versions.items()
+            name: {
+                source.key if source else "": versions[name][source]
+                for source in sources
+                if source in versions.get(name, {})
+            }
+            for name, sources in self.sources(week).items()
         }
         return hashlib.sha256(json.dumps([self.table.name, self.rules, told], sort_keys=True).encode()).hexdigest()
 

@@ -25,6 +25,7 @@ from mta_pipeline.domain.scan import Flags, Integers
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, NEW_YORK, Week
 
 FULL_WEEK = 250_000  # rows; the MTA's files of 2023 and 2024 have 251,000 to 254,000
+BOOTHS_FILE = "Remote-Booth-Station.csv"
 FEWEST_ROWS = 200  # five turnstiles, one of which counts backward
 
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800  # seconds
@@ -94,7 +95,8 @@ def write_feed(folder: Path, weeks: Iterable[Week], rows: int = FULL_WEEK) -> It
 
     Files that exist are kept, unless feed.env tells that they were made in another size: then all weeks
     in the folder are made anew, so that sizes never mix. feed.env is written ahead of the files, so that
-    this holds after an interruption too; sourced with `set -a`, it is the settings for this feed.
+    this holds after an interruption too; sourced with `set -a`, it is the settings for this feed. The list of
+    booths is beside the files.
     Raises what `pieces` does before anything is touched, and `OSError`. `weeks` are one or more.
     """
     settings, scale = folder / "feed.env", f"{rows / FULL_WEEK:.7g}"
@@ -106,9 +108,17 @@ def write_feed(folder: Path, weeks: Iterable[Week], rows: int = FULL_WEEK) -> It
     for week in stale:
         (folder / week.file_name).unlink(missing_ok=True)
     first = min({wanted[0], *held})
-    values = {"MTA_FEED_URL": folder.resolve().as_uri(), "MTA_FEED_SCALE": scale, "MTA_FIRST_WEEK": first.key}
+    booths = folder / BOOTHS_FILE
+    values = {
+        "MTA_FEED_URL": folder.resolve().as_uri(),
+        "MTA_BOOTHS_URL": booths.resolve().as_uri(),
+        "MTA_FEED_SCALE": scale,
+        "MTA_FIRST_WEEK": first.key,
+    }
     with whole_file(settings) as file:
         file.writelines(f"{name}={shlex.quote(value)}\n".encode() for name, value in values.items())
+    with whole_file(booths) as file:
+        file.writelines(_booths(rows))
     for week in wanted:
         path = folder / week.file_name
         yield path if path.exists() else write_week(week, folder, rows)
@@ -215,6 +225,14 @@ def _turnstiles(rows: int, layout: Layout) -> _Turnstiles:
         backward=np.isin(np.arange(n), order[:backward]),
         resettable=order[after:],
     )
+
+
+def _booths(rows: int) -> Iterator[bytes]:
+    """The list of booths, as the MTA published it in CSV: legacy files name no stations."""
+    areas = range(0, len(_turnstiles(rows, LEGACY).names), TURNSTILES_PER_AREA)
+    yield b"Remote,Booth,Station,Line Name,Division\r\n"
+    for area, unit, _, *station in sorted({_key(index) for index in areas}):
+        yield ",".join((unit, area, *station)).encode() + b"\r\n"
 
 
 def _key(index: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 A_YEAR = 8_784  # hours, at most
 MTA_FEED = "http://web.mta.info/developers/data/nyct/turnstile"
+MTA_BOOTHS = "http://web.mta.info/developers/resources/nyct/turnstile/Remote-Booth-Station.xls"
 LOCAL_UI = "http://127.0.0.1:3000"
 
 
@@ -33,6 +34,7 @@ class Settings:
 
     feed_url: str
     feed_scale: float
+    booths_url: str  #: the MTA's list of booths, .xls or .csv
     lake_url: str
     staging_dir: Path
     first_week: Week
@@ -58,7 +60,8 @@ class Settings:
         if last and last < first:
             raise _wrong("MTA_LAST_WEEK", last.key, f"no week before MTA_FIRST_WEEK, {first.key}")
         return cls(
-            feed_url=usable_feed_url(given.get("MTA_FEED_URL", MTA_FEED)),
+            feed_url=usable_url("MTA_FEED_URL", given.get("MTA_FEED_URL", MTA_FEED)),
+            booths_url=usable_url("MTA_BOOTHS_URL", given.get("MTA_BOOTHS_URL", MTA_BOOTHS)),
             feed_scale=_scale(given.get("MTA_FEED_SCALE", "1")),
             lake_url=_lake_url(given.get("MTA_LAKE_URL", "data/lake")),
             staging_dir=_folder("MTA_STAGING_DIR", given.get("MTA_STAGING_DIR", "data/staging")),
@@ -77,8 +80,8 @@ def _folder(variable: str, text: str) -> Path:
         raise _wrong(variable, text, "a folder") from fault
 
 
-def usable_feed_url(text: str) -> str:
-    """The address, its scheme in small letters, without a slash at its end. Raises `SettingsError`."""
+def usable_url(variable: str, text: str) -> str:
+    """An address, its scheme in small letters, without a slash at its end; else `SettingsError` names `variable`."""
     scheme, _, rest = text.partition(":")
     try:
         url = urlsplit(text)
@@ -90,7 +93,7 @@ def usable_feed_url(text: str) -> str:
         or scheme.lower() not in ("http", "https", "file")
         or (scheme.lower() == "file" and rest[:3] != "///")
     ):
-        raise _wrong("MTA_FEED_URL", without_credentials(text), "an address as http://…, https://… or file:///…")
+        raise _wrong(variable, without_credentials(text), "an address as http://…, https://… or file:///…")
     folder, mark, query = rest.partition("?")
     return f"{scheme.lower()}:{folder.rstrip('/')}{mark}{query}"
 

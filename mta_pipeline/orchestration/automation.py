@@ -14,6 +14,7 @@ from dagster import AutomationCondition, AutomationContext, AutomationResult
 
 from mta_pipeline.domain.recipes import RECIPES, Recipe
 from mta_pipeline.domain.weeks import Week
+from mta_pipeline.orchestration.checks import TABLE_CHECKS
 from mta_pipeline.orchestration.dagster_edges import data_versions, known_previews, record
 
 EVERY = 30  # seconds
@@ -31,20 +32,22 @@ class OutOfDate(AutomationCondition):  # type: ignore[type-arg] # a record knows
 
     def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
         """See `AutomationCondition`."""
-        recipe, candidates = RECIPES[self.table], context.candidate_subset
-        instance = context.asset_graph_view.instance
+        recipe, instance = RECIPES[self.table], context.asset_graph_view.instance
         names = [name for name in (recipe.source, recipe.for_legacy) if name]
-        there = {name: data_versions(instance, dg.AssetKey(name)) for name in names}
-        made = data_versions(instance, context.key)
-        due = set()
-        for key in candidates.expensively_compute_partition_keys() & there[recipe.source].keys():
-            sources = {
-                name: {week: version for week in weeks if (version := there[name].get(week.key if week else None))}
-                for name, weeks in recipe.sources(Week.parse(key)).items()
-            }
-            if made.get(key) != recipe.version(sources):
-                due.add(key)
-        return AutomationResult(context, candidates.compute_intersection_with_partition_keys(due))
+        there = {name: _versions(instance, dg.AssetKey(name)) for name in names}
+        made = _versions(instance, context.key)
+        candidates = {Week.parse(key) for key in context.candidate_subset.expensively_compute_partition_keys()}
+        due = {
+            week.key
+            for week in candidates & there[recipe.source].keys()
+            if made.get(week) != recipe.version(week, there)
+        }
+        return AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(due))
+
+
+def _versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[Week | None, str]:
+    """The data versions of an asset's weeks, as far as they are materialized; by None of an asset without weeks."""
+    return {Week.parse(name) if name else None: version for name, version in data_versions(instance, key).items()}
 
 
 def flow_on(recipe: Recipe) -> AutomationCondition[dg.AssetKey]:
@@ -55,12 +58,12 @@ def flow_on(recipe: Recipe) -> AutomationCondition[dg.AssetKey]:
     return news.with_label("news since it was asked for") & due & ~AutomationCondition.in_progress()
 
 
-def flow_on_sensor(*assets: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that asks for what has come."""
+def flow_on_sensor() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that asks for what has come, for all tables."""
     with known_previews():
         return dg.AutomationConditionSensorDefinition(
             "flow_on",
-            target=dg.AssetSelection.assets(*assets),
+            target=dg.AssetSelection.assets(*TABLE_CHECKS),
             use_user_code_server=True,
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=EVERY,

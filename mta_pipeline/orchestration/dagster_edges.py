@@ -1,9 +1,9 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
 Partitioned checks (preview), backfill policies and conditions of one's own (beta) each warn once at
-definition; the class that ties a check to its materialization, records, the tags of a partition range and of a run that is started
-again, the places in a pool, a sensor's tick that fails and yet keeps its cursor, and what the UI asks
-the storage for, have no public names.
+definition; records, the class that ties a check to its materialization, the tags of a partition range
+and of a run that is started again, the places in a pool, a sensor's tick that fails and yet keeps its
+cursor, and what the UI asks the storage for, have no public names.
 """
 
 from __future__ import annotations

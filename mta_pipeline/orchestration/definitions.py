@@ -10,36 +10,41 @@ from mta_pipeline.domain.settings import Settings, without_credentials
 from mta_pipeline.orchestration.alerts import alerts
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.automation import flow_on_sensor
+from mta_pipeline.orchestration.booths_asset import remote_booths
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLES_JOB
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.readings_asset import readings
-from mta_pipeline.orchestration.resources import FeedResource, StagingResource
+from mta_pipeline.orchestration.resources import BoothsResource, FeedResource, StagingResource
 from mta_pipeline.orchestration.ridership_asset import ridership
 from mta_pipeline.orchestration.schedules import weekly_ingest
 
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """The resources that `settings` ask for, by name."""
-    # The UI shows what resources are configured with, but of an EnvVar only the name.
-    secret = without_credentials(settings.feed_url) != settings.feed_url
-    url = dg.EnvVar("MTA_FEED_URL") if secret else settings.feed_url
     return {
-        "feed": FeedResource(url=url, scale=settings.feed_scale),
+        "feed": FeedResource(url=_shown("MTA_FEED_URL", settings.feed_url), scale=settings.feed_scale),
+        "booths": BoothsResource(url=_shown("MTA_BOOTHS_URL", settings.booths_url)),
         "staging": StagingResource(folder=str(settings.staging_dir)),
         "lake": LakeIOManager(url=settings.lake_url),
     }
 
 
+def _shown(variable: str, url: str) -> str:
+    """An address as the UI may show it: it shows what resources are configured with, but of an EnvVar only the name."""
+    secret = without_credentials(url) != url
+    return dg.EnvVar(variable) if secret else url
+
+
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest, readings, ridership],
+        assets=[TURNSTILE_FEED, ingest, remote_booths, readings, ridership],
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB, TABLES_JOB],
         schedules=[weekly_ingest],
-        sensors=[late_files, alerts, flow_on_sensor(*readings.keys, *ridership.keys)],
+        sensors=[late_files, alerts, flow_on_sensor()],
         resources=resources,
         # The step has its own threads; a process a step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -6,7 +6,7 @@ import dagster as dg
 
 from mta_pipeline.domain.readings_way import ReadingsWay
 from mta_pipeline.domain.recipes import READINGS_RECIPE
-from mta_pipeline.domain.tables import READINGS, REJECTED
+from mta_pipeline.domain.tables import BOOTHS, READINGS, REJECTED
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.automation import flow_on
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
@@ -17,7 +17,7 @@ from mta_pipeline.orchestration.telling import Event, tell
 
 SPEC = table_spec(
     READINGS,
-    deps=[LAKE_OBJECT],
+    deps=[LAKE_OBJECT, dg.AssetKey(BOOTHS.name)],
     group_name="readings",
     automation_condition=flow_on(READINGS_RECIPE),
     more=(

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from mta_pipeline.domain.feed import Feed
-from mta_pipeline.domain.settings import usable_feed_url
+from mta_pipeline.domain.settings import usable_url
 from mta_pipeline.domain.staging import Staging
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class FeedResource(_Working[Feed]):
 
     def feed(self) -> Feed:
         """The domain's feed."""
-        return Feed(usable_feed_url(self.url.strip()))
+        return Feed(usable_url("MTA_FEED_URL", self.url.strip()))
 
 
 class StagingResource(_Working[Staging]):
@@ -50,3 +50,13 @@ class StagingResource(_Working[Staging]):
     def staging(self) -> Staging:
         """The domain's staging folder."""
         return Staging(Path(self.folder))
+
+
+class BoothsResource(_Working[Feed]):
+    """Where the MTA's list of booths comes from."""
+
+    url: str = Field(description="Remote-Booth-Station, .xls or .csv: http(s)://… or file://…")
+
+    def source(self) -> Feed:
+        """It is fetched as the files of a feed are."""
+        return Feed(usable_url("MTA_BOOTHS_URL", self.url.strip()))

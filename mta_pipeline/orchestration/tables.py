@@ -90,7 +90,7 @@ def made_of(outcome: Outcome) -> Iterator[Made]:
         "sha256": dg.MetadataValue.text(stored.sha256),
         "change": dg.MetadataValue.text(published.change.value),
         **{name: _figure(value) for name, value in outcome.figures.items()},
-        "preview": _preview(stored),
+        "preview": preview_of(stored),
     }
     sources: dict[dg.AssetKey, Mapping[str | None, str]] = {
         dg.AssetKey(name): {week.key if week else None: version for week, version in versions.items()}
@@ -105,7 +105,7 @@ def _figure(value: Figure) -> dg.MetadataValue:
     return dg.MetadataValue.float(value) if isinstance(value, float) else dg.MetadataValue.int(value)
 
 
-def _preview(stored: StoredTable) -> dg.MetadataValue:
+def preview_of(stored: StoredTable) -> dg.MetadataValue:
     """The first rows as a table; moments and days as text."""
     records = [
         dg.TableRecord(

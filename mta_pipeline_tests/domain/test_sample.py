@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from mta_pipeline.domain.audit import audit
 from mta_pipeline.domain.errors import WeekError
-from mta_pipeline.domain.sample import pieces, write_feed, write_week
+from mta_pipeline.domain.sample import BOOTHS_FILE, pieces, write_feed, write_week
 from mta_pipeline.domain.scan import scan
 from mta_pipeline.domain.weeks import Week
 
@@ -451,9 +451,10 @@ def test_a_feed_holds_its_weeks_and_settings_that_a_shell_can_source(tmp_path: P
     weeks = [Week.parse(key) for key in (FIRST_CURRENT, WINTER, LAST_LEGACY)]
     written = list(write_feed(folder, weeks, 300))
     assert sorted(written) == sorted(folder / week.file_name for week in weeks)
-    assert {path.name for path in folder.iterdir()} == {"feed.env", *(path.name for path in written)}
+    assert {path.name for path in folder.iterdir()} == {"feed.env", BOOTHS_FILE, *(path.name for path in written)}
     values = sourced(folder)
-    assert values.keys() == {"MTA_FEED_URL", "MTA_FEED_SCALE", "MTA_FIRST_WEEK"}
+    assert values.keys() == {"MTA_FEED_URL", "MTA_BOOTHS_URL", "MTA_FEED_SCALE", "MTA_FIRST_WEEK"}
+    assert values["MTA_BOOTHS_URL"] == f"{values['MTA_FEED_URL']}/{BOOTHS_FILE}"
     assert Path(unquote(urlsplit(values["MTA_FEED_URL"]).path)) == folder
     assert values["MTA_FEED_URL"].startswith("file:///")
     assert (values["MTA_FEED_SCALE"], values["MTA_FIRST_WEEK"]) == ("0.0012", LAST_LEGACY)
