@@ -109,7 +109,7 @@ class RidershipWay:
             for verdict in judged(made, slots, week, self.first_week, self._neighbours(week)):
                 outcome.add(verdict)
             if not outcome.failures:
-                version = RIDERSHIP_RECIPE.version(outcome.sources)
+                version = RIDERSHIP_RECIPE.version(week, outcome.sources)
                 intervals = self.shop.store(made.rows, INTERVALS, week, version, over_intervals)
                 outcome.stored = self.shop.store(slots, RIDERSHIP, week, version, over)
                 outcome.figures.update({register: int(slots[register].sum()) for register in REGISTERS})

@@ -29,6 +29,7 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 from dagster._core.definitions.run_request import DagsterRunReaction
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
@@ -66,6 +67,14 @@ def known_previews() -> Iterator[None]:
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
         warnings.filterwarnings("ignore", rf"Parameter `({'|'.join(BETA_PARAMETERS)})`", dg.BetaWarning)
         yield
+
+
+def going_on(asset: dg.AssetKey) -> dg.MaterializeResult[None]:
+    """A result that is no materialization: without one Dagster skips what is downstream of the asset in the same run.
+
+    Dagster keeps results with this mark from becoming events, for observations that it has told of already.
+    """
+    return dg.MaterializeResult(asset_key=asset, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def latest_materialization(

@@ -31,13 +31,14 @@ from mta_pipeline.orchestration.checks import ASSET_OF, key_of
 from mta_pipeline.orchestration.dagster_edges import (
     DATA_VERSION,
     TargetMaterialization,
+    going_on,
     kept_open,
     latest_materialization,
     provenance,
 )
 
 Metadata = dict[str, dg.MetadataValue]
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation | dg.MaterializeResult[None]
 O = TypeVar("O", bound=Outcome)  # noqa: E741
 
 
@@ -69,6 +70,11 @@ def tell(
             if outcome.surprise:
                 surprise = outcome.surprise
                 context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
+    if len(failed) < len(context.partition_keys):
+        # Good weeks flow on in this run, whatever became of the others.
+        for spec in context.assets_def.specs:  # upstream first
+            if spec.key in context.selected_asset_keys:
+                yield going_on(spec.key)
     if failed:
         raise failure_of(failed, len(context.partition_keys)) from surprise
 
