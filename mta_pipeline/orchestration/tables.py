@@ -50,8 +50,16 @@ def weekly_step(spec: dg.AssetSpec) -> Callable[[Callable[..., Iterator[Any]]], 
             check_specs=specs_of(TABLE_CHECKS[spec.key.to_user_string()]),
             partitions_def=WEEKS,
             can_subset=True,
-            backfill_policy=dg.BackfillPolicy.multi_run(WEEKS_PER_RUN),
+            backfill_policy=dg.BackfillPolicy.multi_run(weeks_per_run(spec.key.to_user_string())),
         )
+
+
+def weeks_per_run(table: str) -> int:
+    """Weeks in one run of a backfill; for each stage another number.
+
+    Assets of one policy Dagster takes into one run, where the second step would be skipped (see `jobs.TABLE_JOBS`).
+    """
+    return WEEKS_PER_RUN * (2 + list(TABLE_CHECKS).index(table))
 
 
 def workshop(context: dg.AssetExecutionContext, lake: LakeIOManager, staging: StagingResource) -> Workshop:

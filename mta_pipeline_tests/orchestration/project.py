@@ -16,7 +16,7 @@ from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.dagster_edges import range_tags
 from mta_pipeline.orchestration.definitions import build_definitions, build_resources
 from mta_pipeline.orchestration.io_managers import LakeIOManager
-from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLES_JOB
+from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLE_JOBS
 
 ROWS = 300
 SCALE = ROWS / 250_000
@@ -104,16 +104,16 @@ class Project:
             raise_on_error=False,
         )
 
-    def make_tables(
-        self, first: Week, last: Week | None = None, only: Sequence[dg.AssetKey] = ()
-    ) -> dg.ExecuteInProcessResult:
-        """Run the job that makes tables over a range of weeks; failing runs come back as they are."""
-        return self.definitions.resolve_job_def(TABLES_JOB.name).execute_in_process(
-            instance=self.instance,
-            tags=range_tags(first.key, (last or first).key),
-            asset_selection=list(only) or None,
-            raise_on_error=False,
+    def make(self, table: str, first: Week, last: Week | None = None) -> dg.ExecuteInProcessResult:
+        """Run the job that makes a table over a range of weeks; failing runs come back as they are."""
+        return self.definitions.resolve_job_def(TABLE_JOBS[table].name).execute_in_process(
+            instance=self.instance, tags=range_tags(first.key, (last or first).key), raise_on_error=False
         )
+
+    def make_tables(self, first: Week, last: Week | None = None) -> dg.ExecuteInProcessResult:
+        """Make all tables, one after another; what comes back is of the last."""
+        *_, last_run = [self.make(table, first, last) for table in TABLE_JOBS]
+        return last_run
 
 
 def materialized(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetMaterialization]:

@@ -66,7 +66,7 @@ def test_an_unchanged_week_that_is_ingested_again_asks_for_nothing(project: Proj
     tick = Ticks(project)
     project.ingest(OLDEST, NEWEST)
     tick()
-    project.make_tables(OLDEST, NEWEST)
+    project.make("readings", OLDEST, NEWEST)
     assert tick() == []
     project.ingest(OLDEST, NEWEST)
     assert tick() == []
@@ -76,7 +76,7 @@ def test_a_changed_week_is_asked_for_again(project: Project) -> None:
     tick = Ticks(project)
     project.ingest(OLDEST, NEWEST)
     tick()
-    project.make_tables(OLDEST, NEWEST)
+    project.make("readings", OLDEST, NEWEST)
     tick()
     change(project, MIDDLE)
     project.ingest(OLDEST, NEWEST)
@@ -88,7 +88,7 @@ def test_weeks_that_somebody_made_by_hand_are_not_asked_for(project: Project) ->
     tick = Ticks(project)
     tick()
     project.ingest(OLDEST, NEWEST)
-    project.make_tables(OLDEST, NEWEST)
+    project.make("readings", OLDEST, NEWEST)
     assert tick() == []
 
 

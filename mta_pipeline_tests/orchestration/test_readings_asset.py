@@ -13,7 +13,7 @@ from mta_pipeline_tests.orchestration.project import (
 
 def test_a_good_week_becomes_a_materialization_and_all_its_checks_pass(project: Project) -> None:
     project.ingest(MIDDLE)
-    result = project.make_tables(MIDDLE)
+    result = project.make("readings", MIDDLE)
     assert result.success
     assert set(materialized(result)) == {("readings", MIDDLE.key)}
     checks = evaluated(result)
