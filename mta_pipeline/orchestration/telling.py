@@ -70,13 +70,11 @@ def tell(
             if outcome.surprise:
                 surprise = outcome.surprise
                 context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
-    if len(failed) < len(context.partition_keys):
-        # Good weeks flow on in this run, whatever became of the others.
-        for spec in context.assets_def.specs:  # upstream first
-            if spec.key in context.selected_asset_keys:
-                yield going_on(spec.key)
     if failed:
         raise failure_of(failed, len(context.partition_keys)) from surprise
+    for spec in context.assets_def.specs:  # upstream first
+        if spec.key in context.selected_asset_keys:
+            yield going_on(spec.key)
 
 
 def events_of(outcome: Outcome, made: Iterable[Made], context: dg.AssetExecutionContext) -> Iterator[Event]:

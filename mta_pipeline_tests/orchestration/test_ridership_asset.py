@@ -13,7 +13,7 @@ from mta_pipeline.domain.lake import Change
 from mta_pipeline.domain.ridership_way import CONTINUOUS, RIDERSHIP_CHECKS, RIDERSHIP_MADE
 from mta_pipeline.domain.tables import INTERVALS, READINGS, RIDERSHIP
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline.orchestration.dagster_edges import DATA_VERSION
+from mta_pipeline.orchestration.dagster_edges import DATA_VERSION, range_tags
 from mta_pipeline.orchestration.ridership_asset import SPEC
 from mta_pipeline_tests.orchestration.project import (
     MIDDLE,
@@ -29,6 +29,12 @@ KEY = SPEC.key
 READINGS_KEY = dg.AssetKey(READINGS.name)
 
 
+def make_both(project: Project, first: Week, last: Week | None = None) -> dg.ExecuteInProcessResult:
+    """Readings, then ridership."""
+    project.make(READINGS.name, first, last)
+    return project.make(RIDERSHIP.name, first, last)
+
+
 def weeks_of(result: dg.ExecuteInProcessResult, asset: str = "ridership") -> set[str]:
     return {week for name, week in materialized(result) if name == asset}
 
@@ -37,9 +43,9 @@ def version(result: dg.ExecuteInProcessResult, week: Week) -> str:
     return (materialized(result)["ridership", week.key].tags or {})[DATA_VERSION]
 
 
-def test_weeks_are_made_with_their_readings_in_one_run_and_their_checks_pass(project: Project) -> None:
+def test_good_weeks_become_materializations_and_their_checks_pass(project: Project) -> None:
     project.ingest(OLDEST, NEWEST)
-    result = project.make_tables(OLDEST, NEWEST)
+    result = make_both(project, OLDEST, NEWEST)
     assert result.success
     assert weeks_of(result) == {week.key for week in THREE_WEEKS}
     checks = {key: evaluation for key, evaluation in evaluated(result).items() if evaluation.asset_key == KEY}
@@ -51,13 +57,13 @@ def test_weeks_are_made_with_their_readings_in_one_run_and_their_checks_pass(pro
         name = table.object_name(MIDDLE)
         with store.open(name) as file:
             rows = parquet.read(file, table, name)
-        assert rows.height > 100
+        assert rows.height > 50
         assert rows["entries"].sum() == materialized(result)["ridership", MIDDLE.key].metadata["entries"].value
 
 
 def test_a_week_shows_when_and_where_people_came(project: Project) -> None:
     project.ingest(OLDEST, MIDDLE)
-    shown = materialized(project.make_tables(OLDEST, MIDDLE))["ridership", MIDDLE.key].metadata
+    shown = materialized(make_both(project, OLDEST, MIDDLE))["ridership", MIDDLE.key].metadata
     sizes = {}
     for name in ("heat map", "heat map, in figures"):
         text = str(shown[name].value)
@@ -74,18 +80,24 @@ def test_a_week_shows_when_and_where_people_came(project: Project) -> None:
     assert sum(int(str(record.data["intervals"])) for record in rules.records) == 2 * int(str(shown["intervals"].value))
 
 
-def test_from_feed_to_ridership_in_one_run_a_bad_week_stops_no_other(project: Project) -> None:
-    project.damage(MIDDLE)
-    everything = project.definitions.resolve_job_def("__ASSET_JOB")
-    result = everything.execute_in_process(
+def test_one_run_brings_weeks_from_the_feed_to_ridership(project: Project) -> None:
+    stages = ("raw_csv", "lake_object", "readings", "ridership")
+    result = project.definitions.resolve_job_def("__ASSET_JOB").execute_in_process(
         instance=project.instance,
-        tags={"dagster/asset_partition_range_start": OLDEST.key, "dagster/asset_partition_range_end": NEWEST.key},
-        asset_selection=[dg.AssetKey(name) for name in ("raw_csv", "lake_object", "readings", "ridership")],
-        raise_on_error=False,
+        tags=range_tags(OLDEST.key, NEWEST.key),
+        asset_selection=[dg.AssetKey(name) for name in stages],
     )
+    for stage in stages:
+        assert weeks_of(result, stage) == {week.key for week in THREE_WEEKS}, stage
+    assert len(materialized(result)) == len([event for event in result.all_events if event.is_step_materialization])
+
+
+def test_a_week_without_readings_is_red_and_stops_no_other(project: Project) -> None:
+    project.damage(MIDDLE)
+    project.ingest(OLDEST, NEWEST)
+    result = make_both(project, OLDEST, NEWEST)
     assert not result.success
-    for asset in ("raw_csv", "lake_object", "readings", "ridership"):
-        assert weeks_of(result, asset) == {OLDEST.key, NEWEST.key}, asset
+    assert weeks_of(result) == {OLDEST.key, NEWEST.key}
     checks = evaluated(result)
     made = checks[RIDERSHIP_MADE.name, MIDDLE.key]
     assert not made.passed
@@ -98,12 +110,12 @@ def test_from_feed_to_ridership_in_one_run_a_bad_week_stops_no_other(project: Pr
 
 def test_when_the_week_before_comes_later_the_week_is_another_version_and_whole(project: Project) -> None:
     project.ingest(OLDEST, NEWEST)
-    alone = project.make_tables(MIDDLE)
-    again = project.make_tables(MIDDLE)
+    alone = make_both(project, MIDDLE)
+    again = make_both(project, MIDDLE)
     assert version(alone, MIDDLE) == version(again, MIDDLE)
     assert materialized(again)["ridership", MIDDLE.key].metadata["change"].value == Change.UNCHANGED.value
-    project.make_tables(OLDEST, only=[READINGS_KEY])
-    whole = project.make_tables(MIDDLE, only=[KEY])
+    project.make(READINGS.name, OLDEST)
+    whole = project.make(RIDERSHIP.name, MIDDLE)
     assert version(whole, MIDDLE) != version(alone, MIDDLE)
     assert evaluated(whole)[CONTINUOUS.name, MIDDLE.key].passed
     counts = [int(str(materialized(r)["ridership", MIDDLE.key].metadata["intervals"].value)) for r in (alone, whole)]
@@ -113,13 +125,13 @@ def test_when_the_week_before_comes_later_the_week_is_another_version_and_whole(
 
 def test_a_week_that_fails_leaves_what_was_there(project: Project) -> None:
     project.ingest(MIDDLE)
-    project.make_tables(MIDDLE)
+    make_both(project, MIDDLE)
     store = project.lake.store()
     before = store.stat(RIDERSHIP.object_name(MIDDLE))
     readings = project.folder / "broken.parquet"
     readings.write_bytes(b"PAR1 and nothing else")
     store.publish(readings, READINGS.object_name(MIDDLE), {})
-    result = project.make_tables(MIDDLE, only=[KEY])
+    result = project.make(RIDERSHIP.name, MIDDLE)
     assert not result.success
     assert "Materialize readings for its week again" in str(
         evaluated(result)[RIDERSHIP_MADE.name, MIDDLE.key].description
