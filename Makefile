@@ -11,11 +11,11 @@ SAMPLE := data/sample_feed
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
+run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, and on to ridership
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
 	@# Into the default lake whatever is set: made-up weeks have no business in a real one.
 	@set -a; . ./$(SAMPLE)/feed.env; MTA_LAKE_URL= MTA_STAGING_DIR= MTA_LAST_WEEK=; set +a; \
-	$(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest
+	$(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest && $(BIN)/mta-pipeline ridership
 
 # Over the sample feed once there is one, unless a feed or a lake is chosen.
 ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000

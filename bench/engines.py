@@ -2,8 +2,8 @@
 
 Each takes the published file's bytes and writes Parquet: the lines split and typed, the wall time made a moment of New
 York's zone, sorted by turnstile and moment, of each two readings of a moment one. That is the bulk of
-`mta_pipeline.domain.readings`; rejected lines and the nights on which clocks change are left out. The line `readings` is
-the project's own code, with all its rules. Every engine runs in
+`mta_pipeline.domain.readings`; rejected lines and the nights on which clocks change are left out. The line `readings`
+is the project's own code, with all its rules. Every engine runs in
 a process of its own, several times; told are its CPU seconds (the least of the rounds, and the first, which has the
 import in it) and its largest memory.
 """

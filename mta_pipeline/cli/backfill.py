@@ -1,4 +1,5 @@
-"""`mta-pipeline backfill`: runs the ingest job in this process, and shows what came of each week.
+"""`mta-pipeline backfill`: runs the ingest job in this process, and shows what came of each week. Other jobs over
+weeks (`cli.tables`) are run the same way.
 
 All that is shown is read from the events that Dagster records, so that the table and the UI can
 never say different things.
@@ -7,7 +8,7 @@ never say different things.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
@@ -32,12 +33,24 @@ INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is done with weeks: the job, the asset whose materialization says that a week is done, and the table."""
+
+    title: str
+    job: str
+    asset: dg.AssetKey
+    columns: Sequence[str]  #: of the table
+    row: Callable[[WeekResult], tuple[str, ...]]
+    wait: Callable[[dg.DagsterInstance], None] | None = None  #: before each run
+
+
 @dataclass
 class WeekResult:
     """What the events of a run said of one week."""
 
     week: Week
-    object_metadata: dict[str, object] | None = None
+    metadata: dict[str, object] | None = None  #: of the materialization that counts
     checks: int = 0
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -45,12 +58,21 @@ class WeekResult:
     @property
     def begun(self) -> bool:
         """Whether there is a word on it at all."""
-        return self.object_metadata is not None or bool(self.failures)
+        return self.metadata is not None or bool(self.failures)
 
     @property
     def good(self) -> bool:
-        """Whether its object is in the lake, every blocking check passed."""
-        return self.object_metadata is not None and not self.failures
+        """Whether it is in the lake, every blocking check passed."""
+        return self.metadata is not None and not self.failures
+
+    @property
+    def passed(self) -> str:
+        """The checks in a word or two."""
+        if self.metadata is None:
+            return f"[red]{len(self.failures)} failed[/red]"
+        if self.warnings:
+            return f"[yellow]{self.checks - len(self.warnings)} passed, {len(self.warnings)} warned[/yellow]"
+        return f"{self.checks} passed"
 
 
 def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per_run: int | None) -> bool:
@@ -62,17 +84,24 @@ def run(weeks: Sequence[Week], settings: Settings, only_missing: bool, weeks_per
             click.echo(f"{len(weeks) - len(wanted)} of {len(weeks)} weeks are in the lake already", err=True)
         if not wanted:
             return True
-        results = {week: WeekResult(week) for week in wanted}
-        with WeekProgress("backfill", len(wanted)) as progress:
-            for batch in batches(wanted, weeks_per_run or WEEKS_PER_RUN):
-                if _run_batch(batch, instance, results, progress):
-                    break
+        good, interrupted = do(BACKFILL, wanted, weeks_per_run or WEEKS_PER_RUN, instance)
+    if interrupted:
+        click.echo(
+            f"interrupted with {interrupted} weeks to go; the same command with --only-missing goes on", err=True
+        )
+    return good
+
+
+def do(work: Work, weeks: Sequence[Week], weeks_per_run: int, instance: dg.DagsterInstance) -> tuple[bool, int]:
+    """Do the work with `weeks`, and show what came of each: whether all are good, and how many were not reached."""
+    results = {week: WeekResult(week) for week in weeks}
+    with WeekProgress(work.title, len(weeks)) as progress:
+        for batch in batches(weeks, weeks_per_run):
+            if _run_batch(work, batch, instance, results, progress):
+                break
     begun = [result for result in results.values() if result.begun]
-    _show(begun)
-    if len(begun) < len(wanted):
-        left = len(wanted) - len(begun)
-        click.echo(f"interrupted with {left} weeks to go; the same command with --only-missing goes on", err=True)
-    return all(result.good for result in results.values())
+    _show(work, begun)
+    return all(result.good for result in results.values()), len(weeks) - len(begun)
 
 
 def _missing(weeks: Sequence[Week], settings: Settings, instance: dg.DagsterInstance) -> list[Week]:
@@ -95,22 +124,27 @@ def batches(weeks: Sequence[Week], most: int) -> Iterator[list[Week]]:
 
 
 def _run_batch(
-    batch: Sequence[Week], instance: dg.DagsterInstance, results: dict[Week, WeekResult], progress: WeekProgress
+    work: Work,
+    batch: Sequence[Week],
+    instance: dg.DagsterInstance,
+    results: dict[Week, WeekResult],
+    progress: WeekProgress,
 ) -> bool:
     """One run of the job; its events fill `results` as they happen. Tells whether it was interrupted."""
 
     def hear(entry: dg.EventLogEntry) -> None:
         if entry.dagster_event:
-            _take(entry.dagster_event, results, progress)
+            _take(work.asset, entry.dagster_event, results, progress)
 
     try:
-        wait_for_place(instance)
+        if work.wait:
+            work.wait(instance)
     except KeyboardInterrupt:
         return True
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, hear)
     with living(run_id):
-        outcome = defs.resolve_job_def(INGEST_JOB.name).execute_in_process(
+        outcome = defs.resolve_job_def(work.job).execute_in_process(
             instance=instance,
             run_id=run_id,
             run_config=QUIET,
@@ -144,11 +178,13 @@ def _reason(failures: Sequence[dg.StepFailureData]) -> str:
     return error.message.strip() if error else "look at it in the UI"
 
 
-def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress) -> None:
+def _take(
+    asset: dg.AssetKey, event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: WeekProgress
+) -> None:
     """Add what an event says to its week's result, and count the week when that decides it."""
-    if event.is_step_materialization and event.asset_key == LAKE_OBJECT and event.partition:
+    if event.is_step_materialization and event.asset_key == asset and event.partition:
         metadata = event.step_materialization_data.materialization.metadata
-        results[Week.parse(event.partition)].object_metadata = {name: value.value for name, value in metadata.items()}
+        results[Week.parse(event.partition)].metadata = {name: value.value for name, value in metadata.items()}
         progress.advance()
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
@@ -162,17 +198,17 @@ def _take(event: dg.DagsterEvent, results: Mapping[Week, WeekResult], progress: 
             result.warnings.append(evaluation.description or evaluation.check_name)
 
 
-def _show(results: Sequence[WeekResult]) -> None:
+def _show(work: Work, results: Sequence[WeekResult]) -> None:
     """The table, then a line for each week that failed or has a warning."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a pipe has no width: lines stay whole, so that they can be searched
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("week", "file", "rows", "size", "compressed", "checks", "object"):
+    for name in work.columns:
         number = name in ("rows", "size", "compressed")
         table.add_column(name, justify="right" if number else "left", no_wrap=name != "object", overflow="fold")
     for result in results:
-        table.add_row(*_row(result))
+        table.add_row(*work.row(result))
     console.print(table)
     good = sum(result.good for result in results)
     console.print(f"{good} of {len(results)} weeks are good", highlight=False)
@@ -184,23 +220,30 @@ def _show(results: Sequence[WeekResult]) -> None:
 
 
 def _row(result: WeekResult) -> tuple[str, ...]:
-    week, metadata = result.week, result.object_metadata
+    week, metadata = result.week, result.metadata
     if metadata is None:
-        failed = len(result.failures)
-        return (week.key, week.file_name, "", "", "", f"[red]{failed} failed[/red]", "not published")
-    checks = f"{result.checks} passed"
-    if result.warnings:
-        checks = f"[yellow]{result.checks - len(result.warnings)} passed, {len(result.warnings)} warned[/yellow]"
+        return (week.key, week.file_name, "", "", "", result.passed, "not published")
     return (
         week.key,
         week.file_name,
         f"{metadata['rows']:,}",
-        _megabytes(metadata["bytes"]),
-        _megabytes(metadata["compressed bytes"]),
-        checks,
+        megabytes(metadata["bytes"]),
+        megabytes(metadata["compressed bytes"]),
+        result.passed,
         escape(str(metadata["dagster/uri"])),
     )
 
 
-def _megabytes(size: object) -> str:
+def megabytes(size: object) -> str:
+    """Bytes as people read them."""
     return f"{float(str(size)) / 1e6:.2f} MB"
+
+
+BACKFILL = Work(
+    "backfill",
+    INGEST_JOB.name,
+    LAKE_OBJECT,
+    ("week", "file", "rows", "size", "compressed", "checks", "object"),
+    _row,
+    wait_for_place,
+)

@@ -63,6 +63,24 @@ def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: in
 
 
 @main.command()
+@click.argument("first", metavar="[FIRST]", required=False)
+@click.argument("last", metavar="[LAST]", required=False)
+@click.option("--again", is_flag=True, help="Make weeks again that are made of what the lake has.")
+def ridership(first: str | None, last: str | None, again: bool) -> None:
+    """Make readings and ridership of weeks in the lake, from FIRST to LAST (default: of all; FIRST alone is one week).
+
+    Weeks that are made already, of what the lake has now, are left alone. A daemon (`mta-pipeline ui`) does the same by
+    itself. Exit code: 0 when all weeks are good, 1 when some failed or it was interrupted, 2 for a wrong argument.
+    """
+    settings = Settings.from_environment()
+    weeks = _weeks(settings, first or settings.first_week.key, last or first or "latest")
+    ensure_dagster_home()
+    from mta_pipeline.cli.tables import run
+
+    sys.exit(0 if run(weeks, settings, again) else SOME_FAILED)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def weeks(as_json: bool) -> None:
     """Show which weeks are in the lake, failed or missing, as a calendar."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mta_pipeline.domain.layouts import LEGACY, layout_of
-from mta_pipeline.domain.tables import BOOTHS, READINGS, RIDERSHIP, Table
+from mta_pipeline.domain.tables import BOOTHS, READINGS, RIDERSHIP, TABLES, Table
 from mta_pipeline.domain.weeks import Week
 
 #: The versions of sources: by asset, of its weeks; by None of an asset without weeks.
@@ -44,6 +44,11 @@ class Recipe:
         if self.for_legacy and layout_of(week) is LEGACY:
             wanted[self.for_legacy] = [None]
         return wanted
+
+    def source_object(self, week: Week) -> str:
+        """The name of the object in the lake of which `week` is made."""
+        tables = {table.name: table for table in TABLES}
+        return tables[self.source].object_name(week) if self.source in tables else week.object_name
 
     def version(self, week: Week, versions: Versions) -> str:
         """The version of `week`, made of sources in these versions; what else is in `versions` plays no part."""

@@ -9,6 +9,8 @@ The sensor evaluates the conditions in this project's own process, because `OutO
 Dagster's. More than one week at a time becomes a backfill, so that there are few runs.
 """
 
+from collections.abc import Iterable
+
 import dagster as dg
 from dagster import AutomationCondition, AutomationContext, AutomationResult
 
@@ -32,17 +34,19 @@ class OutOfDate(AutomationCondition):  # type: ignore[type-arg] # a record knows
 
     def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
         """See `AutomationCondition`."""
-        recipe, instance = RECIPES[self.table], context.asset_graph_view.instance
-        names = [name for name in (recipe.source, recipe.for_legacy) if name]
-        there = {name: _versions(instance, dg.AssetKey(name)) for name in names}
-        made = _versions(instance, context.key)
-        candidates = {Week.parse(key) for key in context.candidate_subset.expensively_compute_partition_keys()}
-        due = {
-            week.key
-            for week in candidates & there[recipe.source].keys()
-            if made.get(week) != recipe.version(week, there)
-        }
-        return AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(due))
+        candidates = [Week.parse(key) for key in context.candidate_subset.expensively_compute_partition_keys()]
+        due = out_of_date(context.asset_graph_view.instance, RECIPES[self.table], candidates)
+        return AutomationResult(
+            context, context.candidate_subset.compute_intersection_with_partition_keys({week.key for week in due})
+        )
+
+
+def out_of_date(instance: dg.DagsterInstance, recipe: Recipe, weeks: Iterable[Week]) -> set[Week]:
+    """Those of `weeks` whose source is there, and which are not made of what is there now, as the record tells."""
+    names = [name for name in (recipe.source, recipe.for_legacy) if name]
+    there = {name: _versions(instance, dg.AssetKey(name)) for name in names}
+    made = _versions(instance, dg.AssetKey(recipe.table.name))
+    return {week for week in weeks if week in there[recipe.source] and made.get(week) != recipe.version(week, there)}
 
 
 def _versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[Week | None, str]:

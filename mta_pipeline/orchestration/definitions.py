@@ -12,7 +12,7 @@ from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.automation import flow_on_sensor
 from mta_pipeline.orchestration.booths_asset import remote_booths
 from mta_pipeline.orchestration.io_managers import LakeIOManager
-from mta_pipeline.orchestration.jobs import INGEST_JOB, TABLE_JOBS
+from mta_pipeline.orchestration.jobs import BOOTHS_JOB, INGEST_JOB, TABLE_JOBS
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.readings_asset import readings
@@ -42,7 +42,7 @@ def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     return dg.Definitions(
         assets=[TURNSTILE_FEED, ingest, remote_booths, readings, ridership],
         asset_checks=[no_week_overdue],
-        jobs=[INGEST_JOB, *TABLE_JOBS.values()],
+        jobs=[INGEST_JOB, *TABLE_JOBS.values(), BOOTHS_JOB],
         schedules=[weekly_ingest],
         sensors=[late_files, alerts, flow_on_sensor()],
         resources=resources,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from mta_pipeline.domain.tables import BOOTHS
 from mta_pipeline.orchestration.checks import LAKE_OBJECT, NO_WEEK_OVERDUE, RAW_CSV, TABLE_CHECKS
 
 INGEST_JOB = dg.define_asset_job(
@@ -13,8 +14,8 @@ INGEST_JOB = dg.define_asset_job(
     description="Fetch, audit, compress and publish weeks: one, or any range.",
 )
 
-#: A job for each table, in the order in which they are made of each other. Never two tables in one run: their weeks
-#: are told as events, not as outputs, without which Dagster skips the steps that come after.
+#: A job for each table, in the order in which they are made of each other. Not two tables in one run: a week that
+#: fails at the first would keep the others from the second, until `flow_on` takes them there.
 TABLE_JOBS = {
     name: dg.define_asset_job(
         f"{name}_weeks",
@@ -23,3 +24,9 @@ TABLE_JOBS = {
     )
     for name in TABLE_CHECKS
 }
+
+BOOTHS_JOB = dg.define_asset_job(
+    "remote_booths_list",
+    selection=dg.AssetSelection.assets(BOOTHS.name),
+    description="Fetch the MTA's list of booths, for the stations of weeks before 2014-10-18.",
+)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from mta_pipeline.domain.sample import write_week
+from mta_pipeline.domain.sample import BOOTHS_FILE, write_week
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.dagster_edges import range_tags
@@ -52,6 +52,7 @@ class Project:
         """The settings, as environment variables."""
         return {
             "MTA_FEED_URL": self.feed.as_uri(),
+            "MTA_BOOTHS_URL": (self.feed / BOOTHS_FILE).as_uri(),
             "MTA_FEED_SCALE": str(SCALE),
             "MTA_LAKE_URL": self.lake_url,
             "MTA_STAGING_DIR": str(self.staging),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+
 import dagster as dg
 import pytest
 
-from mta_pipeline.domain.sample import write_week
+from mta_pipeline.domain.recipes import READINGS_RECIPE, RECIPES
+from mta_pipeline.domain.sample import write_feed, write_week
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, Project
+from mta_pipeline.orchestration.checks import LAKE_OBJECT, RAW_CSV
+from mta_pipeline.orchestration.dagster_edges import range_tags
+from mta_pipeline.orchestration.jobs import BOOTHS_JOB
+from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, ROWS, Project, materialized
 
 READINGS = dg.AssetKey("readings")
 
@@ -102,3 +109,41 @@ def test_a_week_that_failed_is_asked_for_again_only_when_its_source_has_changed(
     change(project, MIDDLE)
     project.ingest(MIDDLE)
     assert tick() == [MIDDLE.key]
+
+
+def test_what_a_run_of_several_stages_left_out_is_asked_for(project: Project) -> None:
+    """Dagster skips the second step of a run whose first one tells of its weeks by events."""
+    tick = Ticks(project)
+    tick()
+    result = project.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=project.instance,
+        tags=range_tags(MIDDLE.key, MIDDLE.key),
+        asset_selection=[RAW_CSV, LAKE_OBJECT, READINGS],
+    )
+    assert result.success
+    assert tick() == ([] if ("readings", MIDDLE.key) in materialized(result) else [MIDDLE.key])
+
+
+def test_new_rules_make_every_week_due_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    tick = Ticks(project)
+    project.ingest(OLDEST, MIDDLE)
+    tick()
+    project.make("readings", OLDEST, MIDDLE)
+    assert tick() == []
+    monkeypatch.setitem(RECIPES, "readings", replace(READINGS_RECIPE, rules=READINGS_RECIPE.rules + 1))
+    assert tick() == [OLDEST.key, MIDDLE.key]
+
+
+def test_a_new_list_of_booths_makes_legacy_weeks_due_and_no_others(project: Project) -> None:
+    legacy = Week(date(2014, 10, 4))
+    list(write_feed(project.feed, [legacy], ROWS))
+    project.ingest(legacy)
+    project.ingest(MIDDLE)
+    for week in (legacy, MIDDLE):
+        project.make("readings", week)
+    tick = Ticks(project)
+    assert tick() == []
+    assert project.definitions.resolve_job_def(BOOTHS_JOB.name).execute_in_process(instance=project.instance).success
+    assert tick() == [legacy.key]
+    project.make("readings", legacy)
+    assert tick() == []
