@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench chaos audit sbom lock clean clean-data
+.PHONY: help run ui image up down test test-stack lint format bench bench-ridership chaos audit sbom lock clean clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, and on to ridership
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -61,6 +61,9 @@ format: $(VENV)/dev.stamp ## put the code into its format
 
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
+
+bench-ridership: $(VENV)/dev.stamp ## what ridership counts beside other rules, and what a week of it costs
+	@$(BIN)/python -m bench.ridership $(BENCH)
 
 chaos: $(VENV)/dev.stamp ## backfills under sixty kinds of fault, each checked: see docs/reliability.md
 	@$(BIN)/python -m chaos $(CHAOS)
