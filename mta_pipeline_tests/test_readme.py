@@ -15,13 +15,17 @@ from mta_pipeline.domain.audit import CHECKS
 from mta_pipeline.domain.feed import Feed
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.lake import LocalStore
+from mta_pipeline.domain.readings_way import ReadingsWay
+from mta_pipeline.domain.ridership_way import RidershipWay
 from mta_pipeline.domain.sample import write_feed
 from mta_pipeline.domain.staging import Staging
+from mta_pipeline.domain.tabling import Workshop
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE
+from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE, TABLE_CHECKS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-RECIPES = README.partition("## Read a lake object")[2].partition("\n## ")[0]
+#: Of the sections on ridership and on lake objects, which follow each other.
+RECIPES = README.partition("\n## Ridership")[2].partition("\n## On Google Cloud")[0]
 WEEKS = [Week.parse("2024-01-06"), Week.parse("2024-01-13")]
 
 
@@ -38,10 +42,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Feed((folder / "feed").as_uri()), Staging(folder / "data/staging"), LocalStore(folder / "data/lake"), 0.008
     )
     assert [outcome.failures for outcome in way.weeks(WEEKS)] == [[], []]
+    readings = ReadingsWay(Workshop(way.lake, way.staging))
+    assert [outcome.failures for outcome in readings.weeks(WEEKS)] == [[], []]
+    assert [outcome.failures for outcome in RidershipWay(readings.shop, WEEKS[0]).weeks(WEEKS)] == [[], []]
     return folder
 
 
-@pytest.mark.parametrize("recipe", [block for block in blocks("python") if "import" in block], ids=["pandas", "duckdb"])
+@pytest.mark.parametrize(
+    "recipe",
+    [block for block in blocks("python") if "import" in block],
+    ids=["ridership", "pandas", "duckdb", "polars"],
+)
 def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", recipe], cwd=folder, capture_output=True, text=True, check=False
@@ -59,7 +70,8 @@ def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
 
 def test_every_check_is_explained() -> None:
     table = README.partition("## What the checks mean")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [*(check.name for check in CHECKS), NO_WEEK_OVERDUE.name]
+    checks = [*CHECKS, *(check for checks in TABLE_CHECKS.values() for check in checks)]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [*(check.name for check in checks), NO_WEEK_OVERDUE.name]
 
 
 def test_every_setting_that_the_code_reads_is_in_the_table() -> None:
