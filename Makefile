@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench bench-history bench-line soak chaos audit sbom lock clean clean-data
+.PHONY: help run ui image up down test test-stack lint format bench bench-history bench-line bench-ridership soak chaos audit sbom lock clean clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, and on to ridership
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -67,6 +67,9 @@ bench-history: $(VENV)/dev.stamp ## all weeks from 2010 to 2024, through the com
 
 bench-line: $(VENV)/dev.stamp ## a feed that is far away: is the line full?
 	@$(BIN)/python -m bench.line $(BENCH)
+
+bench-ridership: $(VENV)/dev.stamp ## what ridership counts beside other rules, and what a week of it costs
+	@$(BIN)/python -m bench.ridership $(BENCH)
 
 soak: $(VENV)/dev.stamp ## 2,080 small weeks through one process: its memory, files, threads and record
 	@$(BIN)/python -m bench.soak $(SOAK)

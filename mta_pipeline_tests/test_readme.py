@@ -16,6 +16,7 @@ from mta_pipeline.domain.feed import Feed
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.lake import LocalStore
 from mta_pipeline.domain.readings_way import ReadingsWay
+from mta_pipeline.domain.ridership_way import RidershipWay
 from mta_pipeline.domain.sample import write_feed
 from mta_pipeline.domain.staging import Staging
 from mta_pipeline.domain.tabling import Workshop
@@ -23,7 +24,8 @@ from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE, TABLE_CHECKS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-RECIPES = README.partition("## Read a lake object")[2].partition("\n## ")[0]
+#: Of the sections on ridership and on lake objects, which follow each other.
+RECIPES = README.partition("\n## Ridership")[2].partition("\n## On Google Cloud")[0]
 WEEKS = [Week.parse("2024-01-06"), Week.parse("2024-01-13")]
 
 
@@ -42,11 +44,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert [outcome.failures for outcome in way.weeks(WEEKS)] == [[], []]
     readings = ReadingsWay(Workshop(way.lake, way.staging))
     assert [outcome.failures for outcome in readings.weeks(WEEKS)] == [[], []]
+    assert [outcome.failures for outcome in RidershipWay(readings.shop, WEEKS[0]).weeks(WEEKS)] == [[], []]
     return folder
 
 
 @pytest.mark.parametrize(
-    "recipe", [block for block in blocks("python") if "import" in block], ids=["pandas", "duckdb", "polars"]
+    "recipe",
+    [block for block in blocks("python") if "import" in block],
+    ids=["ridership", "pandas", "duckdb", "polars"],
 )
 def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
     done = subprocess.run(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mta_pipeline.domain.layouts import LEGACY, layout_of
-from mta_pipeline.domain.tables import BOOTHS, READINGS, TABLES, Table
+from mta_pipeline.domain.tables import BOOTHS, READINGS, RIDERSHIP, TABLES, Table
 from mta_pipeline.domain.weeks import Week
 
 #: The versions of sources: by asset, of its weeks; by None of an asset without weeks.
@@ -64,5 +64,6 @@ class Recipe:
 
 
 READINGS_RECIPE = Recipe(READINGS, rules=1, source=LAKE_OBJECT, for_legacy=BOOTHS.name)
+RIDERSHIP_RECIPE = Recipe(RIDERSHIP, rules=1, source=READINGS.name, weeks_before=1)
 
-RECIPES = {recipe.table.name: recipe for recipe in (READINGS_RECIPE,)}
+RECIPES = {recipe.table.name: recipe for recipe in (READINGS_RECIPE, RIDERSHIP_RECIPE)}

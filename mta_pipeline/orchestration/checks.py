@@ -8,7 +8,8 @@ import dagster as dg
 
 from mta_pipeline.domain.audit import CHECKS, Check
 from mta_pipeline.domain.readings_way import READINGS_CHECKS
-from mta_pipeline.domain.tables import READINGS
+from mta_pipeline.domain.ridership_way import RIDERSHIP_CHECKS
+from mta_pipeline.domain.tables import READINGS, RIDERSHIP
 from mta_pipeline.orchestration.dagster_edges import known_previews
 from mta_pipeline.orchestration.partitions import WEEKS
 
@@ -16,7 +17,7 @@ RAW_CSV = dg.AssetKey("raw_csv")
 LAKE_OBJECT = dg.AssetKey("lake_object")
 
 #: Checks of the stages that make tables, by the table's name, which is their asset's too.
-TABLE_CHECKS: dict[str, tuple[Check, ...]] = {READINGS.name: READINGS_CHECKS}
+TABLE_CHECKS: dict[str, tuple[Check, ...]] = {READINGS.name: READINGS_CHECKS, RIDERSHIP.name: RIDERSHIP_CHECKS}
 
 ASSET_OF = {"raw": RAW_CSV, "object": LAKE_OBJECT, **{name: dg.AssetKey(name) for name in TABLE_CHECKS}}
 

@@ -27,6 +27,7 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 from dagster._core.definitions.run_request import DagsterRunReaction
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
@@ -52,13 +53,24 @@ FailedTick = DagsterRunReaction
 MARKED_AS_FAILED = "This run has been marked as failed from outside the execution context."
 
 
+BETA_PARAMETERS = ("allow_nonexistent_upstream_partitions", "backfill_policy", "use_user_code_server")
+
+
 @contextmanager
 def known_previews() -> Iterator[None]:
-    """Silence these three warnings, and no others, while definitions are made."""
+    """Silence these few warnings, and no others, while definitions are made."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
-        warnings.filterwarnings("ignore", r"Parameter `(backfill_policy|use_user_code_server)`", dg.BetaWarning)
+        warnings.filterwarnings("ignore", rf"Parameter `({'|'.join(BETA_PARAMETERS)})`", dg.BetaWarning)
         yield
+
+
+def going_on(asset: dg.AssetKey) -> dg.MaterializeResult[None]:
+    """A result that is no materialization: without one Dagster skips what is downstream of the asset in the same run.
+
+    Dagster keeps results with this mark from becoming events, for observations that it has told of already.
+    """
+    return dg.MaterializeResult(asset_key=asset, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
 def latest_materialization(

@@ -18,6 +18,7 @@ from mta_pipeline.orchestration.old_runs import forget_old_runs
 from mta_pipeline.orchestration.partitions import SETTINGS
 from mta_pipeline.orchestration.readings_asset import readings
 from mta_pipeline.orchestration.resources import BoothsResource, FeedResource, StagingResource
+from mta_pipeline.orchestration.ridership_asset import ridership
 from mta_pipeline.orchestration.schedules import weekly_ingest
 
 
@@ -40,7 +41,7 @@ def _shown(variable: str, url: str) -> str:
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest, remote_booths, readings],
+        assets=[TURNSTILE_FEED, ingest, remote_booths, readings, ridership],
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB, *TABLE_JOBS.values(), BOOTHS_JOB],
         schedules=[weekly_ingest],

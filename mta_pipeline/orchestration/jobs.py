@@ -14,8 +14,8 @@ INGEST_JOB = dg.define_asset_job(
     description="Fetch, audit, compress and publish weeks: one, or any range.",
 )
 
-#: A job for each table, in the order in which they are made of each other. Never two tables in one run: their weeks
-#: are told as events, not as outputs, without which Dagster skips the steps that come after.
+#: A job for each table, in the order in which they are made of each other. Not two tables in one run: a week that
+#: fails at the first would keep the others from the second, until `flow_on` takes them there.
 TABLE_JOBS = {
     name: dg.define_asset_job(
         f"{name}_weeks",

@@ -57,7 +57,7 @@ def weekly_step(spec: dg.AssetSpec) -> Callable[[Callable[..., Iterator[Any]]], 
 def weeks_per_run(table: str) -> int:
     """Weeks in one run of a backfill; for each stage another number.
 
-    Assets of one policy Dagster takes into one run, where the second step would be skipped (see `jobs.TABLE_JOBS`).
+    Assets of one policy Dagster takes into one run, where one week that fails holds the others up (`jobs.TABLE_JOBS`).
     """
     return WEEKS_PER_RUN * (2 + list(TABLE_CHECKS).index(table))
 

@@ -31,12 +31,13 @@ from mta_pipeline.orchestration.checks import ASSET_OF, key_of
 from mta_pipeline.orchestration.dagster_edges import (
     DATA_VERSION,
     TargetMaterialization,
+    going_on,
     latest_materialization,
     provenance,
 )
 
 Metadata = dict[str, dg.MetadataValue]
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation | dg.MaterializeResult[None]
 O = TypeVar("O", bound=Outcome)  # noqa: E741
 
 
@@ -69,6 +70,9 @@ def tell(
             context.log.error(f"Week {outcome.week} met a fault that nobody foresaw", exc_info=surprise)
     if failed:
         raise failure_of(failed, len(context.partition_keys)) from surprise
+    for spec in context.assets_def.specs:  # upstream first
+        if spec.key in context.selected_asset_keys:
+            yield going_on(spec.key)
 
 
 def events_of(outcome: Outcome, made: Iterable[Made], context: dg.AssetExecutionContext) -> Iterator[Event]:
