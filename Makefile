@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench chaos audit sbom lock clean clean-data
+.PHONY: help run ui image up down test test-stack test-ui screenshots lint format bench chaos audit sbom lock clean clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -48,6 +48,12 @@ test: $(VENV)/dev.stamp ## the whole test suite
 
 test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
 	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)
+
+test-ui: $(VENV)/dev.stamp ## the UI in a real browser, Debian's chromium
+	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui $(PYTEST)
+
+screenshots: $(VENV)/dev.stamp ## the pictures in README.md and docs/, anew, by the same tests
+	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui --screenshots docs/images $(PYTEST)
 
 lint: $(VENV)/dev.stamp ## format, style and types
 	@$(BIN)/ruff format --check .
