@@ -86,6 +86,13 @@ class Stack:
             "MTA_UI_URL": self.url,
         }
 
+    def examine(self) -> str:
+        """What `mta-pipeline doctor` says; fails where it finds a failure."""
+        command = [*MTA_PIPELINE, "doctor"]
+        return subprocess.run(
+            command, cwd=PROJECT, env=self.settings, check=True, capture_output=True, text=True
+        ).stdout
+
     def object_of(self, week: Week) -> Path:
         return self.folder / "lake" / week.object_name
 

@@ -41,11 +41,16 @@ def test_a_week_that_has_not_been_published_cannot_be_chosen(visitor: Visitor, s
     dialog.refuses(f"Could not find partitions for provided range: {stack.newest.key}...{future.key}")
 
 
-def test_the_weekly_schedule_is_turned_on_and_tells_its_next_tick(visitor: Visitor) -> None:
+def test_the_weekly_schedule_is_turned_on_and_tells_its_next_tick(visitor: Visitor, stack: Stack) -> None:
     visitor.open(f"/locations/{LOCATION}/schedules/weekly_ingest")
     visitor.toggle("Running")
     tick = visitor.page.get_by_role("row", name="Next tick")
     expect(tick).to_contain_text("12:00:00 PM E")  # noon in New York, in summer and in winter
+    doctor = stack.examine()
+    assert re.search("^ok +weekly_ingest +on$", doctor, re.MULTILINE), doctor
+    assert re.search("^ok +daemon +alive", doctor, re.MULTILINE), doctor
+    assert re.search(f"^ok +UI +{stack.url}", doctor, re.MULTILINE), doctor
+    assert re.search("^warning +late_files +off", doctor, re.MULTILINE), doctor
     visitor.toggle("Running")
     expect(tick).to_be_hidden()
 
