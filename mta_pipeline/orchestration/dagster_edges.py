@@ -1,6 +1,6 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
-Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
+Partitioned checks (preview), backfill policies and links to code (beta) warn at definition; the class
 that ties a check to its materialization, the tags of a partition range and of a run that is started
 again, the places in a pool, a sensor's tick that fails and yet keeps its cursor, and what the UI asks
 the storage for, have no public names.
@@ -12,6 +12,7 @@ import sqlite3
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -54,11 +55,18 @@ MARKED_AS_FAILED = "This run has been marked as failed from outside the executio
 
 @contextmanager
 def known_previews() -> Iterator[None]:
-    """Silence these two warnings, and no others, while definitions are made."""
+    """Silence the first two of these warnings, and no others, while definitions are made."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
         warnings.filterwarnings("ignore", r"Parameter `backfill_policy`", dg.BetaWarning)
         yield
+
+
+def with_links_to_code(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> list[Any]:
+    """The assets, each with a link to its code on its page in the UI (for those who run it beside the code)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*(code_reference|CodeReference)", dg.BetaWarning)
+        return list(dg.with_source_code_references(assets))
 
 
 def latest_materialization(

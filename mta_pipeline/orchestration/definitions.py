@@ -9,6 +9,7 @@ import dagster as dg
 from mta_pipeline.domain.settings import Settings, without_credentials
 from mta_pipeline.orchestration.alerts import alerts
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
+from mta_pipeline.orchestration.dagster_edges import with_links_to_code
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
@@ -32,7 +33,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest],
+        assets=with_links_to_code([TURNSTILE_FEED, ingest]),
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB],
         schedules=[weekly_ingest],

@@ -65,20 +65,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def visitor(chromium: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def visitor(chromium: Browser, stack: Stack, pytestconfig: pytest.Config) -> Iterator[Visitor]:
     """Somebody with a browser of their own before the UI."""
     with chromium.new_context(base_url=stack.url, viewport=SIZE, timezone_id="America/New_York") as context:
-        yield Visitor(context.new_page(), request.config.getoption("--screenshots"))
+        yield Visitor(context.new_page(), pytestconfig.getoption("--screenshots"))
 
 
 @pytest.fixture(scope="session")
-def backfill(chromium: Browser, stack: Stack) -> str:
+def backfill(chromium: Browser, stack: Stack, pytestconfig: pytest.Config) -> str:
     """The address of a year's backfill, which is launched and goes on by itself."""
     with chromium.new_context(base_url=stack.url, viewport=SIZE) as context:
-        visitor = Visitor(context.new_page())
+        visitor = Visitor(context.new_page(), pytestconfig.getoption("--screenshots"))
         dialog = visitor.materialize_both()
         dialog.choose(f"[{stack.year[0].key}...{stack.year[-1].key}]")
         dialog.says(f"{len(stack.year)} partitions")
+        visitor.takes_picture("materialize")
         return dialog.launch("Launch backfill")
 
 
