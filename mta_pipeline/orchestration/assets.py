@@ -64,7 +64,8 @@ ASSETS = [
         description=(
             "The same bytes as `raw_csv`, gzipped, one object a week: `turnstile/turnstile_YYMMDD.csv.gz`, "
             "named after the Saturday of release, in the lake (`MTA_LAKE_URL`).\n\n"
-            "An object appears whole or not at all, only after its audit, and the same bytes always give the same object. A week that fails leaves what was there.\n\n"
+            "An object appears whole or not at all, only after its audit, and the same bytes always give the same "
+            "object. A week that fails leaves what was there.\n\n"
             "Read one with `pandas.read_csv`, DuckDB's `read_csv`, or `zcat`."
         ),
         group_name="3_lake",
