@@ -7,7 +7,7 @@ SAMPLE := data/sample_feed
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench chaos audit sbom lock clean clean-data
+.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench chaos audit sbom lock release clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -83,6 +83,13 @@ lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with
 	  $(BIN)/uv pip compile pyproject.toml --quiet $(UPGRADE) --universal --python-version 3.10 --generate-hashes \
 	    --no-emit-index-url --no-strip-extras --no-header --no-annotate --output-file $$lock || exit 1; \
 	done
+
+release: $(VENV)/run.stamp ## the wheel and the notes of a version in dist/, if TAG= is that of version and changelog
+	@version=$$($(BIN)/mta-pipeline --version | awk '{ print $$NF }'); \
+	[ "$(TAG)" = "v$$version" ] || { echo "the tag is '$(TAG)', the version (mta_pipeline/__init__.py) is $$version"; exit 1; }; \
+	grep -q "^## $$version (20" CHANGELOG.md || { echo "CHANGELOG.md has no section with the date of $$version"; exit 1; }; \
+	mkdir -p dist; awk -v version="$$version" '/^## / { here = $$2 == version } here' CHANGELOG.md >dist/notes.md; \
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 # Tools with many dependencies of their own, in an environment of their own.
 $(VENV)-audit/stamp: $(VENV)/python.stamp
