@@ -23,13 +23,14 @@ from urllib.request import url2pathname
 
 import click
 import requests
+import yaml
 
 from mta_pipeline import __version__
 from mta_pipeline.cli.home import home_of_dagster, open_instance
 from mta_pipeline.domain.arrivals import Arrivals
 from mta_pipeline.domain.errors import FeedError, LakeError, PipelineError, SettingsError, StagingError, disk_errors_as
 from mta_pipeline.domain.feed import Feed
-from mta_pipeline.domain.settings import PROJECT, Settings, without_credentials
+from mta_pipeline.domain.settings import Settings, without_credentials
 from mta_pipeline.domain.weeks import Week
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def diagnoses() -> Iterator[Diagnosis]:
         return
     yield of_settings()
     home = home_of_dagster()
-    yield folder("Dagster's home", home, "DAGSTER_HOME", SettingsError, settings.feed_scale)
+    if _recorded_elsewhere(home):
+        yield Diagnosis(Level.OK, "Dagster's home", f"{home}, its dagster.yaml puts the record elsewhere")
+    else:
+        yield folder("Dagster's home", home, "DAGSTER_HOME", SettingsError, settings.feed_scale)
     yield folder("staging", settings.staging_dir, "MTA_STAGING_DIR", StagingError, settings.feed_scale)
     yield lake(settings)
     yield feed(settings, datetime.now(timezone.utc))
@@ -196,14 +200,9 @@ def ui(url: str) -> Diagnosis:
 
 def automation(home: Path) -> Iterator[Diagnosis]:
     """Whether the daemon lives, and what it has been told to do."""
-    # A home that somebody else has configured may keep its tables elsewhere, in Postgres for instance.
-    ours, theirs = PROJECT / "dagster.yaml", home / "dagster.yaml"
-    used = (home / "history" / "runs.db").exists()
-    elsewhere = theirs.is_file() and ours.is_file() and theirs.read_bytes() != ours.read_bytes()
-    if not os.access(home, os.W_OK) or not (used or elsewhere):
-        yield Diagnosis(
-            Level.WARNING, "daemon", "has never run: schedules, sensors and backfills need it. See `make ui`"
-        )
+    if not _recorded_elsewhere(home) and not ((home / "history" / "runs.db").exists() and os.access(home, os.W_OK)):
+        text = "has never run: schedules, sensors and backfills need it. `make ui` starts it"
+        yield Diagnosis(Level.WARNING, "daemon", text)
         return
     os.environ["DAGSTER_HOME"] = str(home)
     with open_instance() as instance:
@@ -216,6 +215,12 @@ def automation(home: Path) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 Level.WARNING, name, f"off: new weeks come only when asked for. In the UI: Automation → {name}"
             )
+
+
+def _recorded_elsewhere(home: Path) -> bool:
+    """Whether Dagster's record is not in its home but, as in production, in a database."""
+    path = home / "dagster.yaml"
+    return path.is_file() and "storage" in (yaml.safe_load(path.read_bytes()) or {})
 
 
 def daemon(instance: DagsterInstance) -> Diagnosis:

@@ -208,3 +208,16 @@ def test_no_heartbeat_means_that_the_daemon_never_ran(examine: Setup, tmp_path: 
     with dg.DagsterInstance.from_config(str(tmp_path / "home")):
         pass
     assert "has never run" in examine()["daemon"][1]
+
+
+def test_a_record_in_a_database_is_asked_there_and_its_home_need_not_be_writable(
+    examine: Setup, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    database = {"sqlite": {"base_dir": str(tmp_path / "elsewhere")}}
+    (tmp_path / "home" / "dagster.yaml").write_text(json.dumps({"storage": database, "telemetry": {"enabled": False}}))
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", None, None))
+    found = examine()
+    assert "puts the record elsewhere" in found["Dagster's home"][1]
+    assert found["daemon"][0] == "ok"
