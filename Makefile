@@ -18,14 +18,15 @@ run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake
 	@set -a; . ./$(SAMPLE)/feed.env; MTA_LAKE_URL= MTA_STAGING_DIR= MTA_LAST_WEEK=; set +a; \
 	$(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest
 
-# Over the sample feed once there is one, unless a feed or a lake is chosen.
+# Once there is a sample feed, these are over it, unless a feed or a lake is chosen.
+OVER_SAMPLE := if [ -z "$$MTA_FEED_URL$$MTA_LAKE_URL" ] && [ -f $(SAMPLE)/feed.env ]; then \
+  echo "over the sample feed; set MTA_FEED_URL for another"; set -a; . ./$(SAMPLE)/feed.env; set +a; fi
+
 ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000, or another PORT=
-	@if [ -z "$$MTA_FEED_URL$$MTA_LAKE_URL" ] && [ -f $(SAMPLE)/feed.env ]; then \
-	  echo "over the sample feed; set MTA_FEED_URL for another"; set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
-	exec $(BIN)/mta-pipeline ui --port $(PORT)
+	@$(OVER_SAMPLE); exec $(BIN)/mta-pipeline ui --port $(PORT)
 
 doctor: $(VENV)/run.stamp ## what is missing in the set-up, and what to do about it
-	@$(BIN)/mta-pipeline doctor
+	@$(OVER_SAMPLE); $(BIN)/mta-pipeline doctor
 
 # deploy/compose.yaml with stand-ins for the cloud: its settings are deploy/laptop.env and nothing else.
 COMPOSE := env -i PATH="$$PATH" HOME="$$HOME" DOCKER_HOST="$$DOCKER_HOST" DOCKER_CONTEXT="$$DOCKER_CONTEXT" \

@@ -167,7 +167,7 @@ def feed(settings: Settings, now: datetime) -> Diagnosis:
         if settings.feed_url.startswith("http") and "MTA_FEED_URL" not in os.environ:
             text = f"{url}, the MTA's own address, answers, but has no file for week {week}: the MTA has retired it."
         return Diagnosis(Level.WARNING, "feed", f"{text} {remedy}")
-    return Diagnosis(Level.OK, "feed", f"{url} has the newest week, {week}")
+    return Diagnosis(Level.OK, "feed", f"{url} has the newest week that is due, {week}")
 
 
 def alerts(settings: Settings) -> Diagnosis:

@@ -143,9 +143,11 @@ def ui(port: int) -> None:
     home = ensure_dagster_home()
 
     from mta_pipeline.cli.runs import report_killed
+    from mta_pipeline.orchestration.dagster_edges import begin_with_next_run
 
     with open_instance() as instance:
         report_killed(instance)
+        begin_with_next_run(instance)
     # From its home, because Dagster warns of any other dagster.yaml that it sees.
     os.chdir(home)
     # The warning that `dagster dev` has a successor for projects of another shape is no news to a user.

@@ -202,6 +202,20 @@ def last_evaluation(
     return None
 
 
+def begin_with_next_run(instance: dg.DagsterInstance) -> None:
+    """Let a daemon that meets this instance for the first time leave alone what ran before, without a word.
+
+    It does so anyway, but warns of it twice, which is what a new user would see first.
+    """
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVENT_TYPES, _create_cursor_key
+
+    cursors = instance.daemon_cursor_storage
+    keys = {_create_cursor_key(kind) for kind in DAGSTER_EVENT_TYPES}
+    if new := keys - cursors.get_cursor_values(keys).keys():
+        newest = instance.event_log_storage.get_maximum_record_id() or 0
+        cursors.set_cursor_values({key: str(newest) for key in new})
+
+
 def places_left(instance: dg.DagsterInstance, pool: str) -> bool:
     """Whether a step of this pool could begin now."""
     info = instance.event_log_storage.get_concurrency_info(pool)

@@ -67,7 +67,7 @@ def test_a_good_set_up_that_was_never_used_fails_nowhere_and_is_left_as_it_was(e
     found = examine()
     assert found["Python"][0] == "ok"
     assert found["lake"] == ("ok", f"{tmp_path / 'lake'}, to be made, {found['lake'][1].split(', ')[-1]}")
-    assert found["feed"] == ("ok", f"{(tmp_path / 'feed').as_uri()} has the newest week, {WEEK}")
+    assert found["feed"] == ("ok", f"{(tmp_path / 'feed').as_uri()} has the newest week that is due, {WEEK}")
     assert found["alerts"][0] == found["UI"][0] == found["daemon"][0] == "warning"
     assert "`make ui` starts it" in found["UI"][1]
     assert [path.name for path in tmp_path.iterdir()] == ["feed"]
