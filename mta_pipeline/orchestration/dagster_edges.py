@@ -1,6 +1,6 @@
 """The corners of Dagster that are not finished yet, kept in one place.
 
-Partitioned checks (preview), backfill policies and links to code (beta) warn at definition; the class
+Partitioned checks (preview) and backfill policies (beta) each warn once at definition; the class
 that ties a check to its materialization, the tags of a partition range and of a run that is started
 again, the places in a pool, a sensor's tick that fails and yet keeps its cursor, and what the UI asks
 the storage for, have no public names.
@@ -55,18 +55,11 @@ MARKED_AS_FAILED = "This run has been marked as failed from outside the executio
 
 @contextmanager
 def known_previews() -> Iterator[None]:
-    """Silence the first two of these warnings, and no others, while definitions are made."""
+    """Silence these two warnings, and no others, while definitions are made."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
         warnings.filterwarnings("ignore", r"Parameter `backfill_policy`", dg.BetaWarning)
         yield
-
-
-def with_links_to_code(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> list[Any]:
-    """The assets, each with a link to its code on its page in the UI (for those who run it beside the code)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r".*(code_reference|CodeReference)", dg.BetaWarning)
-        return list(dg.with_source_code_references(assets))
 
 
 def latest_materialization(
@@ -255,3 +248,13 @@ def last_failures(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKe
     # A check whose run broke off has a plan in the place of an evaluation.
     evaluations = [e for record in latest.values() if isinstance(e := record.evaluation, dg.AssetCheckEvaluation)]
     return [e.description or e.check_name for e in evaluations if not e.passed]
+
+
+def with_links_to_code(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> list[Any]:
+    """The assets, each with a link to its code on its page in the UI (for those who run it beside the code).
+
+    That is beta, and warns.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*(code_reference|CodeReference)", dg.BetaWarning)
+        return list(dg.with_source_code_references(assets))
