@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 SIZE: ViewportSize = {"width": 1280, "height": 800}
-SECONDS = 30.0  #: what anything may take on a busy machine, if nothing else is said
+SECONDS = 60.0  #: what anything may take on a busy machine, if nothing else is said
+expect.set_options(timeout=SECONDS * 1000)  # by itself it waits for five seconds
 
 
 @dataclass
