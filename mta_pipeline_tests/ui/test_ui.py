@@ -16,7 +16,7 @@ from mta_pipeline_tests.ui.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("backfill")]
 
-A_RUN = 150.0  # seconds, at most: it may wait for others, and the daemon for its next tick
+A_RUN = 300.0  # seconds, at most: it may wait for others, and the daemon for its next tick
 
 
 def test_a_week_is_materialized_from_the_page_of_its_asset(visitor: Visitor, stack: Stack) -> None:

@@ -76,6 +76,7 @@ class Visitor:
         if self.pictures:
             self.page.mouse.move(0, 0)
             self.page.wait_for_load_state("networkidle")
+            self.page.wait_for_timeout(1000)  # icons are drawn when all is quiet, and nothing tells of it
             self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
 
 
