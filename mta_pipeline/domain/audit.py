@@ -159,7 +159,7 @@ class _Judge:
     def row_count_in_range(self, neighbours: Mapping[Week, int], scale: float) -> Verdict:
         rows, usual = self.scan.rows, self.layout.usual_rows
         low, high = round(usual.start * scale), round((usual.stop - 1) * scale)
-        figures: dict[str, Figure] = {"rows": rows, "fewest expected": low, "most expected": high}
+        figures: dict[str, Figure] = {"rows": rows, "fewest rows expected": low, "most rows expected": high}
         for week, stored in neighbours.items():
             figures[f"rows in the lake, {week.key}"] = stored
         fullest = max(neighbours, key=lambda week: neighbours[week], default=None)
@@ -185,7 +185,7 @@ class _Judge:
         scan = self.scan
         figures: dict[str, Figure] = {
             "malformed rows": scan.malformed,
-            "line width": scan.width,
+            "line width, bytes": scan.width,
             "line ending": scan.line_ending or "none",
         }
         fault = known_fault(self.week)
@@ -209,7 +209,8 @@ class _Judge:
     def covers_its_week(self) -> Verdict:
         counts = self.scan.readings_per_day
         wanted = set(self.week.days)
-        figures: dict[str, Figure] = {day.isoformat(): counts[day] for day in self.week.days}
+        # By weekday, so that one plot compares the weeks.
+        figures: dict[str, Figure] = {f"readings of {day:%A}": counts[day] for day in self.week.days}
         strange = sorted(day for day in counts if day not in wanted)
         missing = sorted(day for day in wanted if not counts[day])
         finding = None
@@ -224,7 +225,7 @@ class _Judge:
                 "The file holds another week or part of one: get this week's, from another mirror if need be.",
             )
         for day in strange[:7]:
-            figures[day.isoformat()] = counts[day]
+            figures[f"readings of {day}"] = counts[day]
         return Verdict(COVERS_ITS_WEEK, finding, figures)
 
     def counters_plausible(self) -> Verdict:

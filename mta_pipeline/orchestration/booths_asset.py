@@ -17,7 +17,7 @@ from mta_pipeline.orchestration.tables import column_schema, preview_of
 @dg.asset(
     name=BOOTHS.name,
     description=f"{BOOTHS.description}\n\nFetched from `MTA_BOOTHS_URL`; Parquet, `{BOOTHS_OBJECT}` in the lake.",
-    group_name="lookup",
+    group_name="1_feed",
     kinds={"parquet"},
     owners=OWNERS,
     metadata={"dagster/column_schema": column_schema(BOOTHS)},

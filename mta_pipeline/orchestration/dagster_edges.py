@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from dagster._check import not_none
@@ -202,6 +203,20 @@ def last_evaluation(
     return None
 
 
+def begin_with_next_run(instance: dg.DagsterInstance) -> None:
+    """Let a daemon that meets this instance for the first time leave alone what ran before, without a word.
+
+    It does so anyway, but warns of it twice, which is what a new user would see first.
+    """
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVENT_TYPES, _create_cursor_key
+
+    cursors = instance.daemon_cursor_storage
+    keys = {_create_cursor_key(kind) for kind in DAGSTER_EVENT_TYPES}
+    if new := keys - cursors.get_cursor_values(keys).keys():
+        newest = instance.event_log_storage.get_maximum_record_id() or 0
+        cursors.set_cursor_values({key: str(newest) for key in new})
+
+
 def places_left(instance: dg.DagsterInstance, pool: str) -> bool:
     """Whether a step of this pool could begin now."""
     info = instance.event_log_storage.get_concurrency_info(pool)
@@ -272,3 +287,13 @@ def last_failures(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKe
     # A check whose run broke off has a plan in the place of an evaluation.
     evaluations = [e for one in latest.values() if isinstance(e := one.evaluation, dg.AssetCheckEvaluation)]
     return [e.description or e.check_name for e in evaluations if not e.passed]
+
+
+def with_links_to_code(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> list[Any]:
+    """The assets, each with a link to its code on its page in the UI (for those who run it beside the code).
+
+    That is beta, and warns.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*(code_reference|CodeReference)", dg.BetaWarning)
+        return list(dg.with_source_code_references(assets))

@@ -11,6 +11,7 @@ from mta_pipeline.orchestration.alerts import alerts
 from mta_pipeline.orchestration.assets import TURNSTILE_FEED, ingest
 from mta_pipeline.orchestration.automation import flow_on_sensor
 from mta_pipeline.orchestration.booths_asset import remote_booths
+from mta_pipeline.orchestration.dagster_edges import with_links_to_code
 from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import BOOTHS_JOB, INGEST_JOB, TABLE_JOBS
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
@@ -41,7 +42,7 @@ def _shown(variable: str, url: str) -> str:
 def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
     """The project's definitions over any resources, such as a test's."""
     return dg.Definitions(
-        assets=[TURNSTILE_FEED, ingest, remote_booths, readings, ridership],
+        assets=with_links_to_code([TURNSTILE_FEED, ingest, remote_booths, readings, ridership]),
         asset_checks=[no_week_overdue],
         jobs=[INGEST_JOB, *TABLE_JOBS.values(), BOOTHS_JOB],
         schedules=[weekly_ingest],

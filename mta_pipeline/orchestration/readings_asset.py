@@ -18,7 +18,7 @@ from mta_pipeline.orchestration.telling import Event, tell
 SPEC = table_spec(
     READINGS,
     deps=[LAKE_OBJECT, dg.AssetKey(BOOTHS.name)],
-    group_name="readings",
+    group_name="4_readings",
     automation_condition=flow_on(READINGS_RECIPE),
     more=(
         f"\n\nLines that are not in it are in `{REJECTED.name}`, beside it in the lake, each with the reason. The "

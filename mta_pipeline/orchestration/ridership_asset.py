@@ -27,7 +27,7 @@ with known_previews():
 SPEC = table_spec(
     RIDERSHIP,
     deps=[dg.AssetDep(READINGS.name, partition_mapping=WITH_WEEK_BEFORE)],
-    group_name="ridership",
+    group_name="5_ridership",
     automation_condition=flow_on(RIDERSHIP_RECIPE),
     more=(
         f"\n\nThe intervals it is summed from are in `{INTERVALS.name}`, beside it in the lake, each with the rule by "

@@ -123,7 +123,7 @@ def test_a_good_file_passes_every_check_on_raw_files(week: Week, newline: str) -
 def test_figures_tell_rows_days_and_turnstiles_of_a_good_file() -> None:
     seen = verdicts(valid_file(WEEK))
     assert seen[ROW_COUNT_IN_RANGE].figures["rows"] == 252
-    assert seen[COVERS_ITS_WEEK].figures == {day.isoformat(): 36 for day in WEEK.days}
+    assert seen[COVERS_ITS_WEEK].figures == {f"readings of {day:%A}": 36 for day in WEEK.days}
     assert seen[COUNTERS_PLAUSIBLE].figures["turnstiles"] == 6
     assert seen[ROWS_WELL_FORMED].figures["malformed rows"] == 0
     assert seen[ROWS_WELL_FORMED].figures["line ending"] == "CRLF"
