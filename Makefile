@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := data/sample_feed
+PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui image up down test test-stack lint format bench chaos audit sbom lock clean clean-data
+.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench chaos audit sbom lock clean clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, and on to ridership
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -18,10 +19,13 @@ run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, 
 	$(BIN)/mta-pipeline backfill "$$MTA_FIRST_WEEK" latest && $(BIN)/mta-pipeline ridership
 
 # Over the sample feed once there is one, unless a feed or a lake is chosen.
-ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000
+ui: $(VENV)/run.stamp ## the Dagster UI and daemon on http://127.0.0.1:3000, or another PORT=
 	@if [ -z "$$MTA_FEED_URL$$MTA_LAKE_URL" ] && [ -f $(SAMPLE)/feed.env ]; then \
 	  echo "over the sample feed; set MTA_FEED_URL for another"; set -a; . ./$(SAMPLE)/feed.env; set +a; fi; \
-	exec $(BIN)/mta-pipeline ui
+	exec $(BIN)/mta-pipeline ui --port $(PORT)
+
+doctor: $(VENV)/run.stamp ## what is missing in the set-up, and what to do about it
+	@$(BIN)/mta-pipeline doctor
 
 # deploy/compose.yaml with stand-ins for the cloud: its settings are deploy/laptop.env and nothing else.
 COMPOSE := env -i PATH="$$PATH" HOME="$$HOME" DOCKER_HOST="$$DOCKER_HOST" DOCKER_CONTEXT="$$DOCKER_CONTEXT" \
@@ -48,6 +52,12 @@ test: $(VENV)/dev.stamp ## the whole test suite
 
 test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
 	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)
+
+test-ui: $(VENV)/dev.stamp ## the UI in a real browser, Debian's chromium
+	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui $(PYTEST)
+
+screenshots: $(VENV)/dev.stamp ## the pictures in README.md and docs/, anew, by the same tests
+	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui --screenshots docs/images $(PYTEST)
 
 lint: $(VENV)/dev.stamp ## format, style and types
 	@$(BIN)/ruff format --check .
@@ -98,13 +108,17 @@ clean-data: ## remove the lake in data/lake, staging, the sample feed, and Dagst
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 	  echo "Python 3.10 to 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { \
-	  rm -rf $(VENV); echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@[ -w . ] || { \
+	  echo "No right to write in $(CURDIR), where the environment goes: clone the project into a folder of yours"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@touch $@
 
 $(VENV)/run.stamp: $(VENV)/python.stamp requirements.lock pyproject.toml
 	@echo "installing what requirements.lock pins"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock || { \
+	  echo "Packages could not be fetched; pip says why. Behind a proxy set HTTPS_PROXY; for a mirror set PIP_INDEX_URL"; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 
+def home_of_dagster() -> Path:
+    """Where the instance's folder is, or will be."""
+    given = os.environ.get("DAGSTER_HOME")
+    return Path(given).absolute() if given else PROJECT / ".dagster_home"
+
+
 def ensure_dagster_home() -> Path:
     """Make the instance's folder, and point this process and its children at it. Raises `SettingsError`."""
-    given = os.environ.get("DAGSTER_HOME")
-    home = Path(given).absolute() if given else PROJECT / ".dagster_home"
+    given, home = os.environ.get("DAGSTER_HOME"), home_of_dagster()
     ours, theirs = PROJECT / "dagster.yaml", home / "dagster.yaml"
     with disk_errors_as(SettingsError, home, "DAGSTER_HOME"):
         home.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ Dagster takes a second to import, so each command imports what it needs when it 
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -141,9 +143,21 @@ def alert_test() -> None:
 
 
 @main.command()
-@click.option("--port", default=3000, show_default=True, help="On 127.0.0.1.")
+def doctor() -> None:
+    """Look at the set-up: Python, settings, folders, lake, feed, UI, daemon, schedule; say what to do.
+
+    It changes nothing. Exit code: 0 when nothing failed (warnings aside), 1 otherwise.
+    """
+    from mta_pipeline.cli.doctor import show
+
+    sys.exit(0 if show() else SOME_FAILED)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="On 127.0.0.1.")
 def ui(port: int) -> None:
     """Start the Dagster UI and daemon on the instance that `backfill` records into."""
+    _must_be_free(port)
     home = ensure_dagster_home()
 
     from mta_pipeline.cli.runs import report_killed
@@ -156,6 +170,24 @@ def ui(port: int) -> None:
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     dagster = str(Path(sys.executable).with_name("dagster"))
     os.execv(dagster, [dagster, "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+
+
+def _must_be_free(port: int) -> None:
+    """End with a sentence where the UI could not listen: Dagster would say so after many other lines."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the webserver does
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            finding = Finding(
+                where=f"port {port}",
+                found="another program listening there" if taken else f"no way to listen ({error.strerror})",
+                expected="a free port",
+                remedy=f"If that is a UI of yours, open http://127.0.0.1:{port}. Otherwise stop it, or take another "
+                f"port: `make ui PORT={port + 1}`.",
+            )
+            raise click.ClickException(str(finding)) from error
 
 
 def _weeks(settings: Settings, first: str, last: str) -> list[Week]:

@@ -439,6 +439,14 @@ class _Fetch:
                 "a certificate that can be verified",
                 "Check the address and this machine's clock and certificates.",
             ) from fault
+        except requests.exceptions.ProxyError as fault:
+            raise self.fault(
+                TransientFeedError,
+                f"no way through the proxy ({_root(fault)})",
+                "an answer",
+                "The environment names a proxy (HTTP_PROXY, HTTPS_PROXY): correct it, or put the feed's host into "
+                "NO_PROXY; then run the week again.",
+            ) from fault
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as fault:
             raise self.fault(
                 TransientFeedError,

@@ -39,6 +39,10 @@ CONTENT_TYPES = {".gz": "application/gzip", ".parquet": "application/vnd.apache.
 CONNECT_AND_READ = (10.0, 60.0)  # seconds
 #: Transient faults are tried again for so many seconds, with growing pauses.
 PATIENCE = DEFAULT_RETRY.with_timeout(180.0)
+#: Of those who only want to know, and wait for the answer.
+IMPATIENCE = DEFAULT_RETRY.with_timeout(15.0)
+#: To replace an object is to create one and delete one.
+RIGHTS = ("storage.objects.get", "storage.objects.create", "storage.objects.delete")
 
 
 class GcsStore:
@@ -121,6 +125,21 @@ class GcsStore:
         if stored != wanted:
             stored = self.stat(name) or stored
         return Published(self.uri(name), stored, Change.REPLACED if found else Change.CREATED)
+
+    def missing_rights(self) -> list[str]:
+        """Of the rights that the pipeline needs, those that these credentials lack. To ask needs no right itself.
+
+        Raises `LakeError` where there are no credentials, no such bucket, or no answer.
+        """
+        try:
+            held = self._bucket.test_iam_permissions(RIGHTS, timeout=self._timeout, retry=IMPATIENCE)
+        except FAULTS as fault:
+            if isinstance(fault, api.NotFound) and "bucket does not exist" not in fault.message:
+                # A stand-in for GCS that does not know the question: a look at any name must do.
+                self._find("turnstile/doctor")
+                return []
+            raise LakeError(_explained(fault, self.url, f"gs://{self._bucket.name}")) from fault
+        return [right for right in RIGHTS if right not in held]
 
     def _overtaken(self, name: str, wanted: Digest, fault: Exception) -> Blob:
         """The object that is there after a refused upload, if it is the one that was wanted."""
