@@ -7,7 +7,7 @@ SAMPLE := data/sample_feed
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench chaos audit sbom lock clean clean-data
+.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench bench-query chaos audit sbom lock clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -53,7 +53,7 @@ test: $(VENV)/dev.stamp ## the whole test suite
 test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
 	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)
 
-test-ui: $(VENV)/dev.stamp ## the UI in a real browser, Debian's chromium
+test-ui: $(VENV)/dev.stamp ## the UI and the report in a real browser, Debian's chromium
 	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui $(PYTEST)
 
 screenshots: $(VENV)/dev.stamp ## the pictures in README.md and docs/, anew, by the same tests
@@ -71,6 +71,9 @@ format: $(VENV)/dev.stamp ## put the code into its format
 
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
+
+bench-query: $(VENV)/dev.stamp ## seconds of the README's query over fourteen years of ridership
+	@$(BIN)/python -m bench.query $(BENCH)
 
 chaos: $(VENV)/dev.stamp ## backfills under sixty kinds of fault, each checked: see docs/reliability.md
 	@$(BIN)/python -m chaos $(CHAOS)

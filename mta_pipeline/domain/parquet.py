@@ -66,9 +66,7 @@ def write(frame: pl.DataFrame, table: Table, path: Path, told: Mapping[str, str]
     )
 
 
-def read(
-    source: Path | IO[bytes], table: Table, where: str = "", columns: Sequence[str] | None = None
-) -> pl.DataFrame:
+def read(source: Path | IO[bytes], table: Table, where: str = "", columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The rows of an object of `table`, in its columns, or in some of them.
 
     `where` names it in the message of `CorruptObject`.

@@ -1,12 +1,11 @@
 """The charts of the report, as data for Plotly's JavaScript: traces and layouts, without colours of their own.
 
 A colour is given as a property of the page's style (`var(--exits)`), so that page.js can draw the same chart dark and
-light. Names from the data go through `shown`, because Plotly reads some tags in texts.
+light. No text in them comes from the data: Plotly would read some tags in it.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,11 +21,6 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SLOTS = range(0, 24, SLOT_HOURS)
 #: With more weeks than this a line of days is a thick band: the line is of weeks then.
 MOST_WEEKS_OF_DAYS = 53
-
-
-def shown(text: str) -> str:
-    """A text as Plotly shows it letter by letter."""
-    return html.escape(text, quote=False)
 
 
 def short(count: float) -> str:
@@ -97,7 +91,7 @@ def heat_map(figures: Figures) -> Chart:
                 "type": "heatmap",
                 "name": register,
                 "visible": number == 0,
-                "x": [f"{slot:02d}–{slot + SLOT_HOURS:02d} h" for slot in SLOTS],
+                "x": [f"{slot}–{slot + SLOT_HOURS}" for slot in SLOTS],
                 "y": list(WEEKDAYS),
                 "z": rows,
                 "text": [["" if count is None else short(count) for count in row] for row in rows],
@@ -107,7 +101,7 @@ def heat_map(figures: Figures) -> Chart:
                 "showscale": False,
                 "colorscale": [[0, "var(--heat-0)"], [0.5, "var(--heat-1)"], [1, "var(--heat-2)"]],
                 "zmin": 0,
-                "hovertemplate": f"%{{y}}, %{{x}}<br>%{{z:,}} {register} a day<extra></extra>",
+                "hovertemplate": f"%{{y}}, %{{x}} h<br>%{{z:,}} {register} a day<extra></extra>",
             }
         )
     return _chart(
@@ -142,9 +136,9 @@ def dropped(weeks: Sequence[Week], quality: Mapping[Week, Quality]) -> Chart:
     for rule in DROPPED:
         shares = [quality[week].dropped if week in quality else None for week in weeks]
         y = [round(share[rule], 7) if share else None for share in shares]
-        traces.append(_weekly("bar", rule, weeks, y, f"%{{y:.3%}} of counts: {rule}", f"var(--{rule})"))
+        traces.append(_bars(rule, weeks, y, f"%{{y:.3%}} of counts: {rule}", f"var(--{rule})"))
     return _chart(
-        traces, xaxis={"type": "date"}, yaxis={"tickformat": "~%", "rangemode": "tozero"}, barmode="stack",
+        traces, xaxis=_week_axis(weeks), yaxis={"tickformat": "~%", "rangemode": "tozero"}, barmode="stack",
         showlegend=True,
     )  # fmt: skip
 
@@ -152,20 +146,27 @@ def dropped(weeks: Sequence[Week], quality: Mapping[Week, Quality]) -> Chart:
 def rejected(weeks: Sequence[Week], quality: Mapping[Week, Quality]) -> Chart:
     """Rows of the files that are not in readings, one bar a week."""
     y = [quality[week].rejected if week in quality else None for week in weeks]
-    traces = [_weekly("bar", "rejected", weeks, y, "%{y:,} rows", "var(--reset)")]
-    return _chart(traces, xaxis={"type": "date"}, yaxis={"rangemode": "tozero", "tickformat": ",~d"})
+    traces = [_bars("rejected", weeks, y, "%{y:,} rows", "var(--reset)")]
+    return _chart(traces, xaxis=_week_axis(weeks), yaxis={"rangemode": "tozero", "tickformat": ",~d"})
 
 
 def turnstiles(weeks: Sequence[Week], quality: Mapping[Week, Quality]) -> Chart:
     """Turnstiles that were read at least twice, week by week."""
     y = [quality[week].turnstiles if week in quality else None for week in weeks]
-    traces = [_weekly("bar", "turnstiles", weeks, y, "%{y:,} turnstiles", "var(--entries)")]
-    return _chart(traces, xaxis={"type": "date"}, yaxis={"rangemode": "tozero", "tickformat": ",~d"})
+    traces = [_bars("turnstiles", weeks, y, "%{y:,} turnstiles", "var(--gap)")]
+    return _chart(traces, xaxis=_week_axis(weeks), yaxis={"rangemode": "tozero", "tickformat": ",~d"})
 
 
-def _weekly(kind: str, name: str, weeks: Sequence[Week], y: Sequence[float | None], told: str, colour: str) -> Chart:
+def _week_axis(weeks: Sequence[Week]) -> Chart:
+    """An axis of weeks; of a few, each with its first day."""
+    if len(weeks) > 4:
+        return {"type": "date"}
+    return {"type": "date", "tickvals": [week.key for week in weeks], "tickformat": "%-d %b<br>%Y"}
+
+
+def _bars(name: str, weeks: Sequence[Week], y: Sequence[float | None], told: str, colour: str) -> Chart:
     return {
-        "type": kind,
+        "type": "bar",
         "name": name,
         "x": [week.key for week in weeks],
         "y": list(y),

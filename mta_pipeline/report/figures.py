@@ -184,7 +184,8 @@ def _part(store: LakeStore, week: Week, first: Week, last: Week) -> _Part:
     intervals = _looked_at(
         store, INTERVALS, week, part, lambda file, where: parquet.read(file, INTERVALS, where, columns)
     )
-    counts, turnstiles = None, None
+    counts: dict[str, int] | None = None
+    turnstiles: int | None = None
     if intervals is not None:
         counts = {}
         for column in RULES_OF:
@@ -192,7 +193,7 @@ def _part(store: LakeStore, week: Week, first: Week, last: Week) -> _Part:
                 counts[rule] = counts.get(rule, 0) + count
         turnstiles = intervals.select(pl.struct(TURNSTILE).n_unique()).item()
     readings, rejected = (
-        _looked_at(store, table, week, part, lambda file, where, table=table: parquet.told_of(file, table, where))  # type: ignore[misc]
+        _looked_at(store, table, week, part, lambda file, where, table=table: parquet.told_of(file, table, where))
         for table in (READINGS, REJECTED)
     )
     part.quality = Quality(

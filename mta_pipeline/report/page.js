@@ -16,7 +16,7 @@
   };
   const layoutOf = (given, colours) => {
     const colour = (name) => colours.getPropertyValue(name).trim();
-    const axis = { gridcolor: colour("--grid"), zeroline: false, fixedrange: true, automargin: true };
+    const axis = { gridcolor: colour("--grid"), zeroline: false, ticks: "", fixedrange: true, automargin: true };
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--soft") },

@@ -1,7 +1,7 @@
 """The report as one HTML page, which needs nothing beside itself.
 
 Styles, scripts and data are inside; a content policy in its head keeps the page from asking any network for anything.
-What comes from the data is escaped: by the template in HTML, by `charts.shown` in charts, and in JSON here.
+What comes from the data is escaped by the template, and in JSON here.
 """
 
 from __future__ import annotations
@@ -76,11 +76,12 @@ def page(figures: Figures, lake: Sequence[WeekOfLake], now: datetime) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(short=short, day=_day, number=lambda count: f"{count:,.0f}")
+    without = [week for week in figures.weeks if week not in figures.with_ridership]
     shades = [state.shade(state.week in figures.with_ridership) for state in lake]
     return environment.get_template("page.html").render(
         style=_inside("page.css"),
         script=_inside("page.js"),
-        plotly=files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8"),
+        plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"),
         charts=_json(charts_of(figures)),
         figures=figures,
         first=figures.weeks[0].first_day,
@@ -88,7 +89,8 @@ def page(figures: Figures, lake: Sequence[WeekOfLake], now: datetime) -> str:
         of_days=of_days(figures),
         exits_an_entry=_ratio(figures.total("exits"), figures.total("entries")),
         partial=figures.days.filter(~figures.days["whole"])["day"].to_list(),
-        without=[week for week in figures.weeks if week not in figures.with_ridership],
+        without=without,
+        spans=_spans(without),
         most_listed=MOST_LISTED,
         stations=_stations(figures),
         calendar=_calendar(lake, shades),
@@ -115,6 +117,17 @@ def _json(value: object) -> str:
 
 def _day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
+
+
+def _spans(weeks: Sequence[Week]) -> list[str]:
+    """Weeks in a sentence: those that follow each other as first … last."""
+    spans: list[list[Week]] = []
+    for week in weeks:
+        if spans and spans[-1][-1].shifted(1) == week:
+            spans[-1].append(week)
+        else:
+            spans.append([week])
+    return [span[0].key if len(span) == 1 else f"{span[0]} … {span[-1]}" for span in spans]
 
 
 def _ratio(one: int, other: int) -> float | None:
