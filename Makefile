@@ -7,7 +7,7 @@ SAMPLE := data/sample_feed
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench bench-query chaos audit sbom lock clean clean-data
+.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench bench-query chaos audit sbom lake-tables lock clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ bench-query: $(VENV)/dev.stamp ## seconds of the README's query over fourteen ye
 
 chaos: $(VENV)/dev.stamp ## backfills under sixty kinds of fault, each checked: see docs/reliability.md
 	@$(BIN)/python -m chaos $(CHAOS)
+
+lake-tables: $(VENV)/run.stamp ## terraform/lake_tables.json, from the columns in mta_pipeline/domain/
+	@$(BIN)/python -m mta_pipeline.domain.bigquery
 
 lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with UPGRADE=--upgrade
 	@$(BIN)/pip install --quiet uv

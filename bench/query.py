@@ -50,7 +50,7 @@ def main() -> None:
     sizes = [(LAKE / RIDERSHIP.object_name(week)).stat().st_size for week in weeks]
     print(f"{len(weeks)} weeks of ridership, {sum(sizes) / 1e6:.0f} MB, {sum(sizes) / len(sizes) / 1e6:.2f} MB each")
     print(f"{os.cpu_count()} cores, {platform.machine()}, DuckDB {duckdb.__version__}")
-    year = weeks[-1].first_day.year
+    year = weeks[-1].first_day.year - 1  # the last whole one
     for title, query in {
         "one station's year, by day": QUERY,
         "the same, weeks named too": QUERY.replace(
