@@ -31,7 +31,7 @@ SEED = 20_100_508
 
 #: The README's recipe; a test sees that it is.
 QUERY = textwrap.dedent("""\
-    SELECT date_trunc('month', day) AS month, sum(entries) AS entries, sum(exits) AS exits
+    SELECT month(day) AS month, sum(entries) AS entries, sum(exits) AS exits
     FROM read_parquet('data/lake/ridership/*/*.parquet')
     WHERE station = 'BEDFORD AV' AND year(day) = 2024
     GROUP BY month ORDER BY month

@@ -21,4 +21,4 @@ def test_every_column_of_every_table_has_its_own_description() -> None:
 
 def test_the_files_columns_have_names_that_sql_can_have() -> None:
     names = [column["name"] for column in json.loads(lake_tables())["files"]["schema"]]
-    assert names == "ca unit scp station linename division date time desc entries exits".split()
+    assert names == ["ca", "unit", "scp", "station", "linename", "division", "date", "time", "desc", "entries", "exits"]
