@@ -83,7 +83,7 @@ def test_the_query_for_bigquery_is_one_over_the_columns_of_the_table(folder: Pat
 
 def test_the_query_that_is_timed_is_the_recipe(folder: Path) -> None:
     assert textwrap.indent(QUERY, "    ").strip() in QUERIES
-    assert len(duckdb.sql(of_lake(QUERY, folder / "data/lake", 2024)).fetchall()) == 1
+    assert len(duckdb.execute(of_lake(QUERY, folder / "data/lake", 2024)).fetchall()) == 1
 
 
 def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
