@@ -7,10 +7,10 @@ SAMPLE := data/sample_feed
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench bench-query chaos audit sbom lake-tables lock clean clean-data
+.PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format bench bench-ridership bench-query chaos audit sbom lake-tables lock clean clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 run: $(VENV)/run.stamp ## a sample feed of eight weeks, brought into data/lake, and on to ridership
 	@$(BIN)/mta-pipeline sample $(SAMPLE) --weeks 8
@@ -71,6 +71,9 @@ format: $(VENV)/dev.stamp ## put the code into its format
 
 bench: $(VENV)/dev.stamp ## seconds and megabytes a week, beside curl | gzip
 	@$(BIN)/python -m bench.ingest $(BENCH)
+
+bench-ridership: $(VENV)/dev.stamp ## what ridership counts beside other rules, and what a week of it costs
+	@$(BIN)/python -m bench.ridership $(BENCH)
 
 bench-query: $(VENV)/dev.stamp ## seconds of the README's query over fourteen years of ridership
 	@$(BIN)/python -m bench.query $(BENCH)

@@ -1,12 +1,12 @@
 """What ridership counts, beside what others' rules count; and what a week of it costs.
 
-The first table is of the three consecutive real weeks 240106, 240113 and 240120 together (`../shared/data` or
-MTA_TEST_DATA), differences across files included. The other rules are as people who use this data write them: rows
+The first table takes full weeks (real ones under other weeks' names, or the project's sample) from lake objects
+through the steps `readings` and `ridership` in Dagster, with a record on disk, in a process of its own.
+
+The others are of the three consecutive real weeks 240106, 240113 and 240120 together (`../shared/data` or
+MTA_TEST_DATA), differences across files included. Others' rules are as people who use this data write them: rows
 sorted by turnstile, moment and DESC, the difference to the row before, and a condition. What lies between the
 first of them and ours is told step by step.
-
-The second takes full weeks (real ones under other weeks' names, or the project's sample) from lake objects through
-the steps `readings` and `ridership` in Dagster, with a record on disk, in a process of its own.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measured(arguments.weeks)))
         return
+    # First, because a child's largest memory counts from its parent's.
+    print_costs(arguments.weeks)
     packed = [REAL / f"{name}.xz" for name in FILES]
     if all(path.exists() for path in packed):
         print_totals({name: lzma.decompress(path.read_bytes()) for name, path in zip(FILES, packed, strict=True)})
     else:
-        print(f"SKIPPED the totals: {REAL} has not {', '.join(FILES)}")
-    print_costs(arguments.weeks)
+        print(f"\nSKIPPED the totals: {REAL} has not {', '.join(FILES)}")
 
 
 def print_totals(content: Mapping[str, bytes]) -> None:
@@ -66,7 +67,7 @@ def print_totals(content: Mapping[str, bytes]) -> None:
         )
     )
     counted, dropped = ours(content)
-    print(f"{'millions of people in 240106, 240113, 240120':<56}{'entries':>12}{'exits':>12}")
+    print(f"\n{'millions of people in 240106, 240113, 240120':<56}{'entries':>12}{'exits':>12}")
     step, seconds = pl.col("step"), pl.col("seconds")
     for title, people in {
         "|difference| under 10,000": step.abs().filter(step.abs() < 10_000),
@@ -151,7 +152,7 @@ def print_costs(number: int) -> None:
     if done.returncode:
         sys.exit(done.stderr)
     told = json.loads(done.stdout.splitlines()[-1])
-    print(f"\n{number} {kind} weeks, {os.cpu_count()} cores: CPU seconds a week, process start aside")
+    print(f"{number} {kind} weeks, {os.cpu_count()} cores: CPU seconds a week, process start aside")
     for name in ("readings", "ridership"):
         print(f"{name:<12}{told[name]:>8.3f}")
     print(f"{'together':<12}{told['readings'] + told['ridership']:>8.3f}   at most {told['peak']:.0f} MB")

@@ -18,15 +18,19 @@ from mta_pipeline.domain.audit import CHECKS
 from mta_pipeline.domain.feed import Feed
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.lake import LocalStore
+from mta_pipeline.domain.readings_way import ReadingsWay
+from mta_pipeline.domain.ridership_way import RidershipWay
 from mta_pipeline.domain.sample import write_feed
 from mta_pipeline.domain.staging import Staging
+from mta_pipeline.domain.tabling import Workshop
 from mta_pipeline.domain.weeks import Week
-from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE
+from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE, TABLE_CHECKS
 from mta_pipeline_tests.lake_tables import ENTRIES, EXITS, write_week
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-RECIPES = README.partition("## Read a lake object")[2].partition("\n## ")[0]
-QUERIES = README.partition("## Query the tables")[2].partition("\n## ")[0]
+#: Of the sections on ridership and on lake objects, which follow each other.
+RECIPES = README.partition("\n## Ridership")[2].partition("\n## Query the tables")[0]
+QUERIES = README.partition("\n## Query the tables")[2].partition("\n## ")[0]
 WEEKS = [Week.parse("2024-01-06"), Week.parse("2024-01-13")]
 
 
@@ -52,38 +56,52 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Feed((folder / "feed").as_uri()), Staging(folder / "data/staging"), LocalStore(folder / "data/lake"), 0.008
     )
     assert [outcome.failures for outcome in way.weeks(WEEKS)] == [[], []]
+    readings = ReadingsWay(Workshop(way.lake, way.staging))
+    assert [outcome.failures for outcome in readings.weeks(WEEKS)] == [[], []]
+    assert [outcome.failures for outcome in RidershipWay(readings.shop, WEEKS[0]).weeks(WEEKS)] == [[], []]
+    return folder
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [block for block in blocks("python") if "import" in block],
+    ids=["ridership", "pandas", "duckdb", "polars"],
+)
+def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
+    assert "GRD CNTRL-42 ST" in run(recipe, folder)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/lake in it, whose sums are known."""
+    folder = tmp_path_factory.mktemp("known")
     for week in WEEKS:
         write_week(folder / "data/lake", week)
     return folder
 
 
-@pytest.mark.parametrize("recipe", [block for block in blocks("python") if "import" in block], ids=["pandas", "duckdb"])
-def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
-    assert "GRD CNTRL-42 ST" in run(recipe, folder)
-
-
-def test_each_query_of_the_tables_prints_what_is_in_them(folder: Path) -> None:
+def test_each_query_of_the_tables_prints_what_is_in_them(known: Path) -> None:
     by_duckdb, by_polars, by_pandas = blocks("python", QUERIES)
     # 2 weeks of 42 slots: the first is of the Friday before, and the last Friday lacks its last.
-    assert re.search(rf" 1 *│ *{84 * ENTRIES} *│ *{84 * EXITS} ", run(by_duckdb, folder))
-    night = run(by_polars, folder)
+    assert re.search(rf" 1 *│ *{84 * ENTRIES} *│ *{84 * EXITS} ", run(by_duckdb, known))
+    night = run(by_polars, known)
     assert night.index("GRD CNTRL-42 ST") < night.index("BEDFORD AV")
     assert str(2 * 14 * EXITS) in night
-    assert re.search(rf"Wednesday +{18 * ENTRIES}\.0 +{18 * EXITS}\.0", run(by_pandas, folder))
+    assert re.search(rf"Wednesday +{18 * ENTRIES}\.0 +{18 * EXITS}\.0", run(by_pandas, known))
 
 
-def test_the_query_for_bigquery_is_one_over_the_columns_of_the_table(folder: Path) -> None:
+def test_the_query_for_bigquery_is_one_over_the_columns_of_the_table(known: Path) -> None:
     [query] = blocks("sql", QUERIES)
     # No BigQuery here; DuckDB reads the same SQL, and the table's columns and names of objects are the same.
     there = query.replace("mta.ridership", "read_parquet('data/lake/ridership/*/*.parquet', hive_partitioning = true)")
     assert there != query
-    printed = run(f'import duckdb; print(duckdb.sql("""{there}"""))', folder)
+    printed = run(f'import duckdb; print(duckdb.sql("""{there}"""))', known)
     assert printed.index("GRD CNTRL-42 ST") < printed.index("BEDFORD AV")
 
 
-def test_the_query_that_is_timed_is_the_recipe(folder: Path) -> None:
+def test_the_query_that_is_timed_is_the_recipe(known: Path) -> None:
     assert textwrap.indent(QUERY, "    ").strip() in QUERIES
-    assert len(duckdb.execute(of_lake(QUERY, folder / "data/lake", 2024)).fetchall()) == 1
+    assert len(duckdb.execute(of_lake(QUERY, known / "data/lake", 2024)).fetchall()) == 1
 
 
 def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
@@ -95,7 +113,8 @@ def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:
 
 def test_every_check_is_explained() -> None:
     table = README.partition("## What the checks mean")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [*(check.name for check in CHECKS), NO_WEEK_OVERDUE.name]
+    checks = [*CHECKS, *(check for checks in TABLE_CHECKS.values() for check in checks)]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [*(check.name for check in checks), NO_WEEK_OVERDUE.name]
 
 
 def test_every_setting_that_the_code_reads_is_in_the_table() -> None:

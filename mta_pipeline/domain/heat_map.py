@@ -62,7 +62,7 @@ def glance(panels: Mapping[str, Counts]) -> str:
     places = " ".join(f"{hour}" if hour < 10 else f"{hour} {hour + 0.5}" for hour in HOURS)
     return "".join(
         (
-            _head("-2 -2 28 9", 420),
+            _head("-2 -2 28 9", 560),
             f'<g font-size=".8"><text x="{places}" y="-.7">{"".join(map(str, HOURS))}</text>',
             f'<text x="{"-1 " * len(WEEKDAYS)}" y="{" ".join(f"{n}.3" for n in range(len(WEEKDAYS)))}">',
             f"{''.join(name[0] for name in WEEKDAYS)}</text></g>",

@@ -8,6 +8,7 @@ because Dagster loads the project often, and mostly reads nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,6 +20,10 @@ from mta_pipeline.domain.weeks import NEW_YORK
 
 if TYPE_CHECKING:
     import polars as pl
+
+# Polars' allocator gives memory back to the system within a second, and asks for it again for the next week: a quarter
+# of a week's CPU. It reads this when Polars is first imported.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:10000")
 
 #: Rows of a row group. A week's readings are four of them, and a station, whose turnstiles lie beside each
 #: other, in one or two: a month of it is read from a handful, which their statistics tell.

@@ -47,6 +47,9 @@ DUPLICATE = (REPEATED, CONTRADICTS)
 #: The first of these that a moment has is kept; then come all other kinds.
 PREFERENCE = ("REGULAR", "RECOVR AUD")
 
+#: More than a week has.
+MOST_SECONDS = 1 << 20
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -88,7 +91,7 @@ def readings_of(content: bytes, week: Week, booths: pl.DataFrame | None = None) 
             "reading": pl.int_ranges(1, count + 1, eager=True).list.explode(),
             "run": run.repeat_by(count).list.explode(),
             "turnstile": named["turnstile"].gather(run).repeat_by(count).list.explode(),
-            "kind": kind.str.strip_chars().str.to_uppercase(),
+            "kind": kind.str.strip_chars(),
             "wall": (date.str.strip_chars() + " " + time.str.strip_chars()).str.to_datetime(
                 stamp, time_unit="us", strict=False
             ),
@@ -98,7 +101,7 @@ def readings_of(content: bytes, week: Week, booths: pl.DataFrame | None = None) 
     )
     read, second_hour, missing_hour = _with_moments(read, week)
     read = _with_reasons(read, week)
-    kept, repeated = _without_duplicates(read.filter(pl.col("reason").is_null()))
+    kept, repeated = _without_duplicates(read.filter(pl.col("reason").is_null()), week)
     rejected = pl.concat(
         [
             lines.filter(~fits).select("line", reading=pl.lit(0, pl.Int64), reason=pl.lit(NOT_A_ROW)),
@@ -218,17 +221,27 @@ def _with_reasons(read: pl.DataFrame, week: Week) -> pl.DataFrame:
     )
 
 
-def _without_duplicates(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The readings sorted by turnstile and moment, each moment once; and the others, with the reason."""
+def _without_duplicates(read: pl.DataFrame, week: Week) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The readings sorted by turnstile and moment, each moment once; and the others, with the reason.
+
+    `read` is in the order of the file. One number is sorted by, and only the few moments that come more than once
+    are looked at closely: this is the most that a week costs.
+    """
     import polars as pl
 
+    seconds = (pl.col("read_at") - pl.lit(week.start)).dt.total_seconds()
+    moment, before, after = pl.col("moment"), pl.col("moment").shift(), pl.col("moment").shift(-1)
+    ordered = read.with_columns(moment=pl.col("turnstile") * MOST_SECONDS + seconds).sort("moment", maintain_order=True)
+    shared = ordered.with_row_index("place").filter((moment == before) | (moment == after))
     preference = pl.col("kind").replace_strict(
         PREFERENCE, range(len(PREFERENCE)), default=len(PREFERENCE), return_dtype=pl.Int8
     )
-    moment = ["turnstile", "read_at"]
-    ordered = read.with_columns(preference=preference).sort(*moment, "preference", "line", "reading")
-    ordered = ordered.with_columns(repeats=pl.all_horizontal(pl.col(moment) == pl.col(moment).shift()).fill_null(False))
-    kept = ordered.filter(~pl.col("repeats"))
-    others = ordered.filter("repeats").join(kept.select(*moment, "entries", "exits"), on=moment, suffix="_kept")
-    same = (pl.col("entries") == pl.col("entries_kept")) & (pl.col("exits") == pl.col("exits_kept"))
-    return kept, others.with_columns(reason=pl.when(same).then(pl.lit(REPEATED)).otherwise(pl.lit(CONTRADICTS)))
+    ranked = shared.sort("moment", preference, "place")
+    first = pl.all().exclude("moment").first().over("moment", mapping_strategy="group_to_rows")
+    kept = ranked.select(first)
+    same = (ranked["entries"] == kept["entries"]) & (ranked["exits"] == kept["exits"])
+    others = ranked.with_columns(
+        reason=pl.when(same).then(pl.lit(REPEATED)).otherwise(pl.lit(CONTRADICTS)), first=kept["place"]
+    ).filter(pl.col("place") != pl.col("first"))
+    keep = pl.repeat(True, ordered.height, eager=True).scatter(others["place"], False)
+    return ordered.filter(keep), others

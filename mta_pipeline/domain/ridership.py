@@ -79,7 +79,7 @@ def intervals_of(readings: pl.DataFrame, before: pl.DataFrame | None) -> Interva
     Both are rows of `READINGS` with unique keys, in any order; of `before` only turnstile, moment and counters
     are looked at. A turnstile that was not read in the week before begins anew.
     """
-    last = _last_readings(readings.clear() if before is None else before)
+    last = last_readings(readings.clear() if before is None else before)
     rows, earlier = _in_order(readings, last)
     for register in REGISTERS:
         rows = _with_rule(rows, register)
@@ -94,8 +94,8 @@ def intervals_of(readings: pl.DataFrame, before: pl.DataFrame | None) -> Interva
     )
 
 
-def _last_readings(readings: pl.DataFrame) -> pl.DataFrame:
-    """The last reading of each turnstile."""
+def last_readings(readings: pl.DataFrame) -> pl.DataFrame:
+    """The last reading of each turnstile: all that the week after needs of a week."""
     rows = readings.select(*TURNSTILE, "read_at", *REGISTERS).sort(*TURNSTILE, "read_at")
     return rows.filter(~_same_turnstile(-1))
 

@@ -8,7 +8,7 @@ passed: a week that fails leaves the lake as it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -93,14 +93,15 @@ class RidershipWay:
 
     def week(self, week: Week) -> Outcome:
         """Make one week's ridership. Raises `Stopped` soon after the workshop's signal."""
-        from mta_pipeline.domain.ridership import REGISTERS, busiest, by_weekday, intervals_of, slots_of
+        from mta_pipeline.domain.ridership import REGISTERS, busiest, by_weekday, intervals_of, last_readings, slots_of
 
         begin, outcome = time.monotonic(), Outcome(week)
         with failing(RIDERSHIP_MADE, outcome):
             # Before the sources are read: who makes this week of newer ones meanwhile is not overwritten.
             over, over_intervals = (self.shop.look(table, week) for table in (RIDERSHIP, INTERVALS))
             before = week.shifted(-1)
-            sources = {of: found for of in (before, week) if (found := self._readings(of))}
+            found = {of: self._readings(of, last_readings if of == before else None) for of in (before, week)}
+            sources = {of: source for of, source in found.items() if source}
             if week not in sources:
                 raise self._missing(week)
             outcome.sources[READINGS.name] = {of: version for of, (_, version) in sources.items()}
@@ -127,13 +128,16 @@ class RidershipWay:
         outcome.seconds = time.monotonic() - begin
         return outcome
 
-    def _readings(self, week: Week) -> tuple[pl.DataFrame, str] | None:
-        """A week's readings, and their version; None where the lake has none. Raises `LakeError`."""
+    def _readings(
+        self, week: Week, part: Callable[[pl.DataFrame], pl.DataFrame] | None
+    ) -> tuple[pl.DataFrame, str] | None:
+        """A week's readings, or that part of them, and their version; None where there are none. Raises `LakeError`."""
         name = READINGS.object_name(week)
         where = self.shop.lake.uri(name)
         try:
             with self.shop.fetched(name) as path:
-                return parquet.read(path, READINGS, where), parquet.told_of(path, READINGS, where)["version"]
+                rows = parquet.read(path, READINGS, where)
+                return part(rows) if part else rows, parquet.told_of(path, READINGS, where)["version"]
         except FileNotFoundError:
             return None
 
