@@ -101,6 +101,7 @@ def heat_map(figures: Figures) -> Chart:
                 "showscale": False,
                 "colorscale": [[0, "var(--heat-0)"], [0.5, "var(--heat-1)"], [1, "var(--heat-2)"]],
                 "zmin": 0,
+                "zmax": max((count for row in rows for count in row if count is not None), default=0) or 1,
                 "hovertemplate": f"%{{y}}, %{{x}} h<br>%{{z:,}} {register} a day<extra></extra>",
             }
         )

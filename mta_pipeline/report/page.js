@@ -39,7 +39,7 @@
   };
   draw();
   const fit = () => Object.keys(charts).forEach((id) => Plotly.Plots.resize(id));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", draw);
   addEventListener("beforeprint", () => { draw(); fit(); });
   addEventListener("afterprint", () => { draw(); fit(); });
   for (const button of document.querySelectorAll("button[data-chart]")) {

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
+from google.cloud.storage import Client
+from google.oauth2.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mta_pipeline.domain.gcs import GcsStore
 from mta_pipeline.domain.lake import LocalStore
-from mta_pipeline.domain.tables import INTERVALS, RIDERSHIP
+from mta_pipeline.domain.tables import INTERVALS, RIDERSHIP, TABLES
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.report.charts import short
 from mta_pipeline.report.figures import NothingToReport, figures_of
+from mta_pipeline_tests.gcs_server import GcsServer
 from mta_pipeline_tests.lake_tables import ENTRIES, EXITS, STATIONS, write_week
 
 FIRST = Week.parse("2024-01-06")
@@ -92,6 +97,23 @@ def test_a_damaged_object_is_left_out_and_told_of(tmp_path: Path) -> None:
     assert figures.with_ridership == {WEEKS[0]}
     [finding] = figures.damaged
     assert finding.where == str(tmp_path / RIDERSHIP.object_name(WEEKS[1]))
+
+
+def test_a_bucket_gives_the_same_figures_as_a_folder(tmp_path: Path, gcs_server: GcsServer) -> None:
+    bucket = f"bucket-{uuid.uuid4()}"
+    gcs_server.recover()
+    gcs_server.create_bucket(bucket)
+    client = Client("tests", Credentials(token="anything"), client_options={"api_endpoint": gcs_server.url})
+    lake = GcsStore(client, bucket, "lake")
+    for week in WEEKS:
+        write_week(tmp_path, week)
+        for table in TABLES:
+            lake.publish(tmp_path / table.object_name(week), table.object_name(week), {})
+    there, here = figures_of(lake, WEEKS), figures_of(LocalStore(tmp_path), WEEKS)
+    assert there.days.equals(here.days)
+    assert there.stations.equals(here.stations)
+    assert there.quality == here.quality
+    assert there.damaged == []
 
 
 def test_without_any_ridership_there_is_a_sentence(tmp_path: Path) -> None:
