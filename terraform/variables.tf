@@ -156,7 +156,7 @@ variable "subnet_range" {
 variable "machine_type" {
   type        = string
   default     = "e2-medium"
-  description = "Webserver, daemon, code server and Postgres need about 1.3 GB, each of two runs at a time up to 0.3 GB, the system and its agent about 0.5 GB: e2-medium has 4 GB. e2-small (2 GB, half the price) does for one run at a time."
+  description = "Webserver, daemon, code server and Postgres need about 1.3 GB, each of two runs at a time up to 0.7 GB (those that make readings; 0.3 GB those that only fetch), the system and its agent about 0.5 GB: e2-medium has 4 GB. e2-small (2 GB, half the price) does for one run at a time that only fetches."
 
   validation {
     condition     = can(regex("^(e2|n2|n2d|t2d)-", var.machine_type)) && var.machine_type != "e2-micro"

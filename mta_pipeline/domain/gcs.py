@@ -107,7 +107,7 @@ class GcsStore:
                 blob.upload_from_filename(
                     str(source),
                     # No Content-Encoding: transcoding would break ranges and checksums.
-                    content_type=CONTENT_TYPES[PurePosixPath(name).suffix],
+                    content_type=CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"),
                     # 0: only if nothing is there; else only over what we have seen.
                     if_generation_match=found.generation if found else 0,
                     checksum="crc32c",

@@ -326,3 +326,22 @@ def test_a_file_that_was_staged_anew_during_the_sweep_stays(staging: Staging, mo
     monkeypatch.setattr(staging_module, "locked", after_another_has_finished)
     assert staging.sweep(NOW) == []
     assert path.exists()
+
+
+def test_scratch_is_a_folder_of_ones_own_gone_when_the_work_ends(tmp_path: Path) -> None:
+    staging = Staging(tmp_path / "staging")
+    with staging.scratch() as one, staging.scratch() as other:
+        assert one != other
+        (one / "file").write_bytes(b"x")
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_scratch_that_a_killed_process_left_is_swept_after_a_day(tmp_path: Path) -> None:
+    staging = Staging(tmp_path)
+    with staging.scratch() as folder:
+        (folder / "file").write_bytes(b"x")
+        staging.sweep()
+        assert (folder / "file").exists()
+        staging.sweep(folder.stat().st_mtime + 90_000)
+        assert not folder.exists()
+        folder.mkdir()

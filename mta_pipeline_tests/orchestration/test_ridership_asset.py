@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import dagster as dg
+import pytest
 
 from mta_pipeline.domain import parquet
 from mta_pipeline.domain.lake import Change
 from mta_pipeline.domain.ridership_way import CONTINUOUS, RIDERSHIP_CHECKS, RIDERSHIP_MADE
+from mta_pipeline.domain.sample import write_week
 from mta_pipeline.domain.tables import INTERVALS, READINGS, RIDERSHIP
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.dagster_edges import DATA_VERSION, range_tags
@@ -19,6 +22,7 @@ from mta_pipeline_tests.orchestration.project import (
     MIDDLE,
     NEWEST,
     OLDEST,
+    ROWS,
     THREE_WEEKS,
     Project,
     evaluated,
@@ -155,3 +159,30 @@ def test_a_week_needs_its_readings_and_those_of_the_week_before(project: Project
 
     assert upstream(MIDDLE.key) == {OLDEST.key, MIDDLE.key}
     assert upstream("2010-05-08") == {"2010-05-08"}  # the first week of the history
+
+
+@pytest.mark.parametrize("lake_url", ["folder"], indirect=True)
+def test_a_change_makes_its_week_and_the_one_after_due_and_no_others(project: Project) -> None:
+    cursor: Any = None
+
+    def tick() -> list[str]:
+        nonlocal cursor
+        result = dg.evaluate_automation_conditions(
+            project.definitions, project.instance, asset_selection=dg.AssetSelection.assets(KEY), cursor=cursor
+        )
+        cursor = result.cursor
+        return sorted(filter(None, result.get_requested_partitions(KEY)))
+
+    assert tick() == []
+    project.ingest(OLDEST, NEWEST)
+    assert tick() == []
+    project.make(READINGS.name, OLDEST, NEWEST)
+    assert tick() == [week.key for week in THREE_WEEKS]
+    project.make(RIDERSHIP.name, OLDEST, NEWEST)
+    assert tick() == []
+    write_week(OLDEST, project.feed, rows=ROWS + 42)
+    project.ingest(OLDEST)
+    project.make(READINGS.name, OLDEST)
+    assert tick() == [OLDEST.key, MIDDLE.key]
+    project.make(RIDERSHIP.name, OLDEST, MIDDLE)
+    assert tick() == []
