@@ -8,7 +8,7 @@ PORT ?= 3000
 
 .DEFAULT_GOAL := help
 .PHONY: help run ui doctor image up down test test-stack test-ui screenshots lint format \
-  bench bench-history bench-line bench-ridership soak chaos audit sbom lock release clean clean-data
+  bench bench-history bench-line bench-ridership bench-query soak chaos audit sbom lake-tables lock release clean clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -55,7 +55,7 @@ test: $(VENV)/dev.stamp ## the whole test suite
 test-stack: $(VENV)/dev.stamp ## what `make up` has brought up, tried out
 	@$(BIN)/python -m pytest -m stack mta_pipeline_tests/deploy $(PYTEST)
 
-test-ui: $(VENV)/dev.stamp ## the UI in a real browser, Debian's chromium
+test-ui: $(VENV)/dev.stamp ## the UI and the report in a real browser, Debian's chromium
 	@$(BIN)/python -m pytest -m browser mta_pipeline_tests/ui $(PYTEST)
 
 screenshots: $(VENV)/dev.stamp ## the pictures in README.md and docs/, anew, by the same tests
@@ -83,11 +83,17 @@ bench-line: $(VENV)/dev.stamp ## a feed that is far away: is the line full?
 bench-ridership: $(VENV)/dev.stamp ## what ridership counts beside other rules, and what a week of it costs
 	@$(BIN)/python -m bench.ridership $(BENCH)
 
+bench-query: $(VENV)/dev.stamp ## seconds of the README's query over fourteen years of ridership
+	@$(BIN)/python -m bench.query $(BENCH)
+
 soak: $(VENV)/dev.stamp ## 2,080 small weeks through one process: its memory, files, threads and record
 	@$(BIN)/python -m bench.soak $(SOAK)
 
 chaos: $(VENV)/dev.stamp ## backfills under sixty kinds of fault, each checked: see docs/reliability.md
 	@$(BIN)/python -m chaos $(CHAOS)
+
+lake-tables: $(VENV)/run.stamp ## terraform/lake_tables.json, from the columns in mta_pipeline/domain/
+	@$(BIN)/python -m mta_pipeline.domain.bigquery
 
 lock: $(VENV)/dev.stamp ## pin what pyproject.toml asks for; newer versions with UPGRADE=--upgrade
 	@$(BIN)/pip install --quiet uv

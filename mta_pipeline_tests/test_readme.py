@@ -6,10 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from bench.query import QUERY, of_lake
 from mta_pipeline.cli.main import main
 from mta_pipeline.domain.audit import CHECKS
 from mta_pipeline.domain.feed import Feed
@@ -22,15 +25,26 @@ from mta_pipeline.domain.staging import Staging
 from mta_pipeline.domain.tabling import Workshop
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import NO_WEEK_OVERDUE, TABLE_CHECKS
+from mta_pipeline_tests.lake_tables import ENTRIES, EXITS, write_week
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 #: Of the sections on ridership and on lake objects, which follow each other.
-RECIPES = README.partition("\n## Ridership")[2].partition("\n## On Google Cloud")[0]
+RECIPES = README.partition("\n## Ridership")[2].partition("\n## Query the tables")[0]
+QUERIES = README.partition("\n## Query the tables")[2].partition("\n## ")[0]
 WEEKS = [Week.parse("2024-01-06"), Week.parse("2024-01-13")]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", RECIPES, re.DOTALL)
+def blocks(language: str, section: str = RECIPES) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+def run(recipe: str, folder: Path) -> str:
+    """What a recipe in Python prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", recipe], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +68,40 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["ridership", "pandas", "duckdb", "polars"],
 )
 def test_a_recipe_in_python_names_the_busiest_stations(folder: Path, recipe: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", recipe], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "GRD CNTRL-42 ST" in done.stdout
+    assert "GRD CNTRL-42 ST" in run(recipe, folder)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/lake in it, whose sums are known."""
+    folder = tmp_path_factory.mktemp("known")
+    for week in WEEKS:
+        write_week(folder / "data/lake", week)
+    return folder
+
+
+def test_each_query_of_the_tables_prints_what_is_in_them(known: Path) -> None:
+    by_duckdb, by_polars, by_pandas = blocks("python", QUERIES)
+    # 2 weeks of 42 slots: the first is of the Friday before, and the last Friday lacks its last.
+    assert re.search(rf" 1 *│ *{84 * ENTRIES} *│ *{84 * EXITS} ", run(by_duckdb, known))
+    night = run(by_polars, known)
+    assert night.index("GRD CNTRL-42 ST") < night.index("BEDFORD AV")
+    assert str(2 * 14 * EXITS) in night
+    assert re.search(rf"Wednesday +{18 * ENTRIES}\.0 +{18 * EXITS}\.0", run(by_pandas, known))
+
+
+def test_the_query_for_bigquery_is_one_over_the_columns_of_the_table(known: Path) -> None:
+    [query] = blocks("sql", QUERIES)
+    # No BigQuery here; DuckDB reads the same SQL, and the table's columns and names of objects are the same.
+    there = query.replace("mta.ridership", "read_parquet('data/lake/ridership/*/*.parquet', hive_partitioning = true)")
+    assert there != query
+    printed = run(f'import duckdb; print(duckdb.sql("""{there}"""))', known)
+    assert printed.index("GRD CNTRL-42 ST") < printed.index("BEDFORD AV")
+
+
+def test_the_query_that_is_timed_is_the_recipe(known: Path) -> None:
+    assert textwrap.indent(QUERY, "    ").strip() in QUERIES
+    assert len(duckdb.execute(of_lake(QUERY, known / "data/lake", 2024)).fetchall()) == 1
 
 
 def test_the_recipe_for_the_shell_prints_rows(folder: Path) -> None:

@@ -1,21 +1,8 @@
 # SQL over the lake's objects where they are; nothing is copied.
 
 locals {
-  # Columns of the files since 2014-10-18 (mta_pipeline/domain/layouts.py). All are strings: the last one is
-  # padded with blanks, and the lines of older files are under this table too.
-  turnstile_columns = [
-    { name = "ca", description = "Control area: the booth or bank of turnstiles, e.g. A002." },
-    { name = "unit", description = "Remote unit: the station's number in the fare system, e.g. R051." },
-    { name = "scp", description = "Subunit, channel, position: the turnstile within its area, e.g. 02-00-00." },
-    { name = "station", description = "Name of the station the turnstile is in." },
-    { name = "linename", description = "Lines that can be boarded there, a character each, e.g. NQR456W." },
-    { name = "division", description = "Line the station belonged to: BMT, IRT, IND, or PTH, SRT, RIT." },
-    { name = "date", description = "Day of the reading in New York, MM/DD/YYYY." },
-    { name = "time", description = "Time of the reading in New York, HH:MM:SS, normally every four hours." },
-    { name = "desc", description = "REGULAR, or RECOVR AUD for a missed audit that was recovered." },
-    { name = "entries", description = "Cumulative entry register, 10 digits; not a count of the interval." },
-    { name = "exits", description = "Cumulative exit register, 10 digits; not a count of the interval." },
-  ]
+  # Written by `make lake-tables` from the one place where columns are described, mta_pipeline/domain/.
+  lake_tables = jsondecode(file("${path.module}/lake_tables.json"))
 }
 
 resource "google_bigquery_dataset" "lake" {
@@ -53,9 +40,8 @@ resource "google_bigquery_table" "files" {
       encoding          = "UTF-8"
     }
 
-    schema = jsonencode([
-      for column in local.turnstile_columns : merge(column, { type = "STRING", mode = "NULLABLE" })
-    ])
+    # All are strings: the last one is padded with blanks, and the lines of older files are under this table too.
+    schema = jsonencode(local.lake_tables.files.schema)
   }
 }
 
@@ -84,5 +70,34 @@ resource "google_bigquery_table" "readings" {
       FROM `${var.project_id}.${google_bigquery_table.files.dataset_id}.${google_bigquery_table.files.table_id}`
       WHERE _FILE_NAME >= '${local.lake_url}/turnstile/turnstile_141018'
     SQL
+  }
+}
+
+# The Parquet that is made of the files: one table each, whose column `week` is in the objects' names, so that a
+# query that names weeks reads no others.
+resource "google_bigquery_table" "lake" {
+  #checkov:skip=CKV_GCP_80: holds no data of its own
+  #checkov:skip=CKV_GCP_121: holds no data of its own
+  for_each = local.lake_tables.tables
+
+  dataset_id  = google_bigquery_dataset.lake.dataset_id
+  table_id    = each.key
+  description = each.value.description
+
+  deletion_protection = false
+
+  external_data_configuration {
+    autodetect    = false
+    source_format = "PARQUET"
+    source_uris   = ["${local.lake_url}/${each.key}/*.parquet"]
+
+    # The type of `week` is told, not looked for: there may be no object yet.
+    hive_partitioning_options {
+      mode              = "CUSTOM"
+      source_uri_prefix = "${local.lake_url}/${each.key}/{week:DATE}"
+    }
+
+    # In this block, not beside it: there it would leave the partitions out.
+    schema = jsonencode(each.value.schema)
   }
 }

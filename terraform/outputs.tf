@@ -36,3 +36,8 @@ output "readings_table" {
   description = "What to query in BigQuery"
   value       = "${var.project_id}.${google_bigquery_table.readings.dataset_id}.${google_bigquery_table.readings.table_id}"
 }
+
+output "ridership_table" {
+  description = "Entries and exits by station, day and slot, in BigQuery"
+  value       = "${var.project_id}.${google_bigquery_table.lake["ridership"].dataset_id}.${google_bigquery_table.lake["ridership"].table_id}"
+}

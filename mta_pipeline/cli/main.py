@@ -97,6 +97,28 @@ def weeks(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("first", metavar="FIRST")
+@click.argument("last", metavar="[LAST]", required=False)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write. [default: data/report.html]"
+)
+def report(first: str, last: str | None, output: Path | None) -> None:
+    """Write a page of charts about the weeks from FIRST to LAST (default: FIRST alone), and print its path.
+
+    It is one HTML file that needs no network: ridership, heat map, stations, the state of the lake, data quality.
+    Exit code: 1 when none of the weeks has ridership, 2 for a wrong argument.
+    """
+    settings = Settings.from_environment()
+    weeks = _weeks(settings, first, last or first)
+    path = output.absolute() if output else PROJECT / "data" / "report.html"
+    ensure_dagster_home()
+    from mta_pipeline.cli.report import write
+
+    write(weeks, settings, path)
+    click.echo(path)
+
+
+@main.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--weeks", "number", type=click.IntRange(min=1), default=8, show_default=True, help="How many.")
 @click.option("--last", default="latest", metavar="WEEK", show_default=True, help="The last of them.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -71,17 +71,20 @@ def write(frame: pl.DataFrame, table: Table, path: Path, told: Mapping[str, str]
     )
 
 
-def read(source: Path | IO[bytes], table: Table, where: str = "") -> pl.DataFrame:
-    """The rows of an object of `table`, in its columns. `where` names it in the message of `CorruptObject`."""
+def read(source: Path | IO[bytes], table: Table, where: str = "", columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The rows of an object of `table`, in its columns, or in some of them.
+
+    `where` names it in the message of `CorruptObject`.
+    """
     import polars as pl
 
     place = where or str(source)
     try:
-        frame = pl.read_parquet(source)
+        frame = pl.read_parquet(source, columns=list(columns) if columns else None)
     except pl.exceptions.PolarsError as fault:
         raise _corrupt(table, place, f"no Parquet ({str(fault).splitlines()[0][:200]})") from fault
     schema = schema_of(table)
-    if frame.schema != schema:
+    if frame.schema != (pl.Schema({name: schema[name] for name in columns}) if columns else schema):
         raise _corrupt(table, place, f"the columns {', '.join(frame.columns)}")
     return frame
 

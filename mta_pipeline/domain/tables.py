@@ -86,8 +86,12 @@ RIDERSHIP = Table(
         *_STATION,
         Column("day", "date", "Day in New York."),
         Column("slot", "bigint", "Hour in New York at which the slot begins: 0, 4, 8, 12, 16 or 20."),
-        Column("entries", "bigint", "People who entered; OMNY taps are left out, so exits are more."),
-        Column("exits", "bigint", "People who left."),
+        Column(
+            "entries",
+            "bigint",
+            "People who entered; OMNY taps are left out, so exits are more. Null where no register tells.",
+        ),
+        Column("exits", "bigint", "People who left. Null where no register tells."),
     ),
     ("station", "line_names", "division", "day", "slot"),
 )

@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Of a test that fails, a picture of each page that is open."""
     report = yield
     browser = item.funcargs.get("chromium") if isinstance(item, pytest.Function) else None
-    if report.failed and isinstance(browser, Browser):
+    if report.failed and isinstance(browser, Browser) and "stack" in getattr(item, "funcargs", {}):
         folder = item.funcargs["stack"].folder  # type: ignore[attr-defined]
         pages = [page for context in browser.contexts for page in context.pages]
         for number, page in enumerate(pages):

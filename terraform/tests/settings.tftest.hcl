@@ -33,6 +33,10 @@ run "outputs_can_be_pasted" {
     condition     = output.readings_table == "my-transit-lake.mta.turnstile_readings"
     error_message = output.readings_table
   }
+  assert {
+    condition     = output.ridership_table == "my-transit-lake.mta.ridership"
+    error_message = output.ridership_table
+  }
 }
 
 run "the_machine_gets_the_settings" {
@@ -81,6 +85,31 @@ run "bigquery_reads_the_files_of_the_lake" {
   assert {
     condition     = lower(google_bigquery_dataset.lake.location) == lower(google_storage_bucket.lake.location)
     error_message = "BigQuery can read a bucket only from a dataset in the same place."
+  }
+}
+
+run "bigquery_reads_the_tables_of_the_lake_week_by_week" {
+  command = plan
+
+  assert {
+    condition     = join(",", keys(google_bigquery_table.lake)) == "readings,readings_rejected,ridership,ridership_intervals" && alltrue([for name, table in google_bigquery_table.lake : table.table_id == name && length(table.description) > 20])
+    error_message = "A table of the lake is missing, or not described."
+  }
+  assert {
+    condition     = alltrue([for name, table in google_bigquery_table.lake : one(table.external_data_configuration).source_format == "PARQUET" && one(table.external_data_configuration).source_uris == tolist(["gs://my-transit-lake-mta-lake/${name}/*.parquet"])])
+    error_message = "A table is not over its objects."
+  }
+  assert {
+    condition     = alltrue([for name, table in google_bigquery_table.lake : one(one(table.external_data_configuration).hive_partitioning_options).mode == "CUSTOM" && one(one(table.external_data_configuration).hive_partitioning_options).source_uri_prefix == "gs://my-transit-lake-mta-lake/${name}/{week:DATE}"])
+    error_message = "The weeks are not known from the objects' names."
+  }
+  assert {
+    condition     = join(",", [for column in jsondecode(one(google_bigquery_table.lake["ridership"].external_data_configuration).schema) : "${column.name} ${column.type}"]) == "station STRING,line_names STRING,division STRING,day DATE,slot INTEGER,entries INTEGER,exits INTEGER"
+    error_message = "The columns of ridership are others."
+  }
+  assert {
+    condition     = alltrue(flatten([for table in google_bigquery_table.lake : [for column in jsondecode(one(table.external_data_configuration).schema) : length(column.description) > 5 && column.mode == "NULLABLE"]]))
+    error_message = "A column is not described."
   }
 }
 
