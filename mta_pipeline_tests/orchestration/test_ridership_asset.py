@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -84,7 +85,7 @@ def test_a_week_shows_when_and_where_people_came(project: Project) -> None:
     assert sum(int(str(record.data["intervals"])) for record in rules.records) == 2 * int(str(shown["intervals"].value))
 
 
-def test_one_run_brings_weeks_from_the_feed_to_ridership(project: Project) -> None:
+def test_one_run_brings_weeks_from_the_feed_to_ridership(project: Project, caplog: pytest.LogCaptureFixture) -> None:
     stages = ("raw_csv", "lake_object", "readings", "ridership")
     result = project.definitions.resolve_job_def("__ASSET_JOB").execute_in_process(
         instance=project.instance,
@@ -94,6 +95,7 @@ def test_one_run_brings_weeks_from_the_feed_to_ridership(project: Project) -> No
     for stage in stages:
         assert weeks_of(result, stage) == {week.key for week in THREE_WEEKS}, stage
     assert len(materialized(result)) == len([event for event in result.all_events if event.is_step_materialization])
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_week_without_readings_is_red_and_stops_no_other(project: Project) -> None:
