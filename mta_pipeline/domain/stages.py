@@ -45,7 +45,7 @@ def _ended(name: str, week: Week, how: str, begin: float, told: dict[str, object
     log.info("stage=%s week=%s at=%s seconds=%.3f%s", name, week, how, time.monotonic() - begin, pairs)
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
+class _StandardError(logging.StreamHandler):  # type: ignore[type-arg] # no class of it in Python 3.10
     """Writes to whatever standard error is at the time: Dagster, and tests, put others in its place."""
 
     def __init__(self) -> None:
