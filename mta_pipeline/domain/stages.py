@@ -55,7 +55,7 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg] # no clas
         self.setFormatter(formatter)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         return sys.stderr
 
 
