@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +16,9 @@ from mta_pipeline.domain.lake import LocalStore
 from mta_pipeline.domain.weeks import NEW_YORK, Week
 from mta_pipeline.report.figures import figures_of
 from mta_pipeline.report.page import WeekOfLake, page
+from mta_pipeline_tests.cli.terminal import MTA_PIPELINE
 from mta_pipeline_tests.lake_tables import write_week
+from mta_pipeline_tests.ui.visitor import SIZE, Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +67,38 @@ def test_all_charts_are_drawn_and_nothing_is_beyond_the_side(chromium: Browser, 
         assert page.locator("#over-time .scatterlayer .trace").count() == 2
         assert page.locator("#weekdays .bars .point").count() == 14
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def sample_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the README's commands make of a sample feed."""
+    folder = tmp_path_factory.mktemp("sample")
+    subprocess.run([*MTA_PIPELINE, "sample", str(folder / "feed"), "--last", "2024-03-30"], check=True)
+    settings = dict(
+        line.split("=", 1) for line in (folder / "feed" / "feed.env").read_text().splitlines() if "=" in line
+    )
+    environment = {
+        **os.environ,
+        **{name.removeprefix("export "): value.strip("'\"") for name, value in settings.items()},
+        "DAGSTER_HOME": str(folder / "home"),
+        "MTA_LAKE_URL": str(folder / "lake"),
+        "MTA_STAGING_DIR": str(folder / "staging"),
+    }
+    (folder / "home").mkdir()
+    output = folder / "report.html"
+    for command in (["backfill"], ["ridership"], ["report", "--output", str(output)]):
+        name, *options = command
+        subprocess.run([*MTA_PIPELINE, name, "2024-02-10", "2024-03-30", *options], env=environment, check=True)
+    return output
+
+
+def test_the_readmes_commands_make_a_report_of_a_sample(
+    chromium: Browser, sample_report: Path, pytestconfig: pytest.Config
+) -> None:
+    with opened(chromium, sample_report, SIZE["width"]) as page:
+        assert page.get_by_text("8 of 8").count() == 1
+        assert page.get_by_text("59 ST", exact=True).count()
+        Visitor(page, pytestconfig.getoption("--screenshots")).takes_picture("report")
 
 
 def test_a_click_shows_entries_in_the_heat_map(chromium: Browser, report: Path) -> None:
