@@ -325,13 +325,13 @@ def by_daemon(name: str, weeks: Sequence[Week], feed: str, gcs: str) -> Way:
 
 
 def _end(ui: subprocess.Popen[bytes]) -> None:
-    """End `dagster dev` with all its children."""
+    """End `dagster dev` with all its children, some of which do not end with it."""
     ui.terminate()
-    try:
-        ui.wait(60)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(ui.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        ui.wait(20)
+    with suppress(ProcessLookupError):
+        os.killpg(ui.pid, signal.SIGKILL)
+    ui.wait()
 
 
 class _Asking:
