@@ -28,9 +28,8 @@ class KnownFault:
         return Week(self.release_date).shifted(-1)
 
     def __str__(self) -> str:
-        return (
-            f"{self.week.file_name} has {self.what} ({self.source}): up to {self.lines} malformed lines are let through"
-        )
+        let = "one malformed line is" if self.lines == 1 else f"up to {self.lines} malformed lines are"
+        return f"{self.week.file_name} has {self.what} ({self.source}): {let} let through"
 
 
 _USERS = "told by people who read all files of that year"

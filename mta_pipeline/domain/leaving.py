@@ -18,7 +18,7 @@ from mta_pipeline.domain.errors import Stopped
 T = TypeVar("T")
 
 LOOK_EVERY = 0.1  # seconds between two looks at the signal to stop, while nothing comes
-AHEAD = 32  # items read before they are taken
+AHEAD = 8  # items read before they are taken
 
 
 class Late(Exception):
