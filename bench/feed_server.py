@@ -66,7 +66,12 @@ def main() -> None:
     parser.add_argument("--chunked", action="store_true")
     arguments = parser.parse_args()
     Handler.folder, Handler.chunked = arguments.folder, arguments.chunked
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serve(Handler)
+
+
+def serve(handler: type[BaseHTTPRequestHandler]) -> None:
+    """Print an address, and answer there until standard input closes."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     sys.stdin.read()

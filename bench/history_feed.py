@@ -10,18 +10,18 @@ from __future__ import annotations
 import argparse
 import lzma
 import re
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.feed_server import serve
 from bench.ingest import REAL
 from mta_pipeline.domain.layouts import LEGACY, Layout, layout_of
 from mta_pipeline.domain.sample import write_week
@@ -142,11 +142,7 @@ def main() -> None:
     Handler.weeks, Handler.latency = templates(), arguments.latency
     if arguments.rate:
         Handler.line = Line(arguments.rate)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-    sys.stdin.read()
-    server.shutdown()
+    serve(Handler)
 
 
 if __name__ == "__main__":

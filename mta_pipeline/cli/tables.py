@@ -35,6 +35,10 @@ def run(weeks: Sequence[Week], settings: Settings, again: bool) -> bool:
             there = [week for week in weeks if store.exists(recipe.source_object(week))]
             wanted = there if again else _due(there, recipe, store, instance)
             click.echo(f"{name}: {len(there)} weeks to make it of, {len(wanted)} to do", err=True)
+            if not there:
+                click.echo(
+                    f"no {recipe.source} of these weeks: `mta-pipeline backfill` brings what is missing", err=True
+                )
             if not wanted:
                 continue
             if recipe.for_legacy and any(layout_of(week) is LEGACY for week in wanted):

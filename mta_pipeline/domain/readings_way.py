@@ -21,6 +21,7 @@ from mta_pipeline.domain.layouts import LEGACY, layout_of
 from mta_pipeline.domain.outcomes import failing, side_by_side
 from mta_pipeline.domain.readings import DUPLICATE, UNREADABLE, Readings, readings_of
 from mta_pipeline.domain.recipes import LAKE_OBJECT, READINGS_RECIPE
+from mta_pipeline.domain.stages import stage
 from mta_pipeline.domain.tables import BOOTHS, BOOTHS_OBJECT, READINGS, REJECTED
 from mta_pipeline.domain.tabling import Outcome, Workshop
 from mta_pipeline.domain.weeks import Week
@@ -85,7 +86,7 @@ class ReadingsWay:
     def week(self, week: Week, booths: Booths | None) -> Outcome:
         """Make one week's readings. Raises `Stopped` soon after the workshop's signal."""
         begin, outcome = time.monotonic(), Outcome(week)
-        with failing(READINGS_MADE, outcome):
+        with failing(READINGS_MADE, outcome), stage(READINGS.name, week) as told:
             # Before the source is read: who makes this week of a newer one meanwhile is not overwritten.
             over, over_rejected = (self.shop.look(table, week) for table in (READINGS, REJECTED))
             content = self._content(week)
@@ -100,6 +101,7 @@ class ReadingsWay:
                 outcome.stored = self.shop.store(made.rows, READINGS, week, version, over)
                 outcome.figures.update(_figures(made), **{"rejected rows are in": rejected.published.uri})
                 outcome.add(Verdict(READINGS_MADE, figures={"rows": made.rows.height, "lines": made.lines}))
+            told.update(rows=made.rows.height, rejected=made.rejected.height, failures=len(outcome.failures))
         outcome.seconds = time.monotonic() - begin
         return outcome
 

@@ -17,6 +17,7 @@ from mta_pipeline.domain.audit import ALWAYS_ALLOWED, Check, Figure, Verdict
 from mta_pipeline.domain.errors import CorruptObject, Finding, LakeError
 from mta_pipeline.domain.outcomes import failing, side_by_side
 from mta_pipeline.domain.recipes import RIDERSHIP_RECIPE
+from mta_pipeline.domain.stages import stage
 from mta_pipeline.domain.tables import INTERVALS, READINGS, RIDERSHIP
 from mta_pipeline.domain.tabling import Workshop
 from mta_pipeline.domain.weeks import Week
@@ -96,7 +97,7 @@ class RidershipWay:
         from mta_pipeline.domain.ridership import REGISTERS, busiest, by_weekday, intervals_of, last_readings, slots_of
 
         begin, outcome = time.monotonic(), Outcome(week)
-        with failing(RIDERSHIP_MADE, outcome):
+        with failing(RIDERSHIP_MADE, outcome), stage(RIDERSHIP.name, week) as told:
             # Before the sources are read: who makes this week of newer ones meanwhile is not overwritten.
             over, over_intervals = (self.shop.look(table, week) for table in (RIDERSHIP, INTERVALS))
             before = week.shifted(-1)
@@ -125,6 +126,7 @@ class RidershipWay:
                 outcome.tallies = made.tallies
                 outcome.by_weekday, outcome.busiest = by_weekday(slots), busiest(slots, BUSIEST)
                 outcome.add(Verdict(RIDERSHIP_MADE, figures={"rows": slots.height, "intervals": made.rows.height}))
+            told.update(rows=slots.height, intervals=made.rows.height, failures=len(outcome.failures))
         outcome.seconds = time.monotonic() - begin
         return outcome
 

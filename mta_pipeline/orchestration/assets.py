@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain import stages
 from mta_pipeline.domain.errors import PipelineError, StagingError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
@@ -93,7 +92,6 @@ with known_previews():
         lake: dg.ResourceParam[LakeIOManager],
     ) -> Iterator[Event]:
         """Bring weeks from the feed through audit and staging into the lake."""
-        stages.shown()
         if not context.selected_asset_keys:
             raise dg.Failure(
                 "No asset is selected: these checks are verdicts on a week while it is brought to the lake. "

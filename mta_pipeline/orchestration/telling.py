@@ -26,6 +26,7 @@ import dagster as dg
 from mta_pipeline.domain.audit import Verdict
 from mta_pipeline.domain.errors import Finding
 from mta_pipeline.domain.outcomes import Outcome
+from mta_pipeline.domain.stages import shown
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import ASSET_OF, key_of
 from mta_pipeline.orchestration.dagster_edges import (
@@ -59,6 +60,7 @@ def tell(
 
     `made_of` gives what was made of a good week, upstream first.
     """
+    shown()
     failed: dict[Week, list[Finding]] = {}
     surprise: BaseException | None = None
     for outcome in outcomes:

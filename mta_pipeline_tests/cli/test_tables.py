@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,9 @@ def test_all_weeks_of_the_lake_become_tables_once_and_weeks_that_fail_hold_nothi
     assert "readings: 2 weeks to make it of, 1 to do" in done.stderr
     assert "6 passed" in done.stdout
     assert readings(terminal, bad).exists()
+
+
+def test_a_lake_with_nothing_in_it_says_what_fills_it(terminal: Terminal) -> None:
+    shutil.rmtree(terminal.folder / "lake")
+    done = terminal.run("ridership")
+    assert "no lake_object of these weeks: `mta-pipeline backfill` brings what is missing" in done.stderr

@@ -98,6 +98,18 @@ def test_one_run_brings_weeks_from_the_feed_to_ridership(project: Project, caplo
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+def test_each_stage_leaves_its_lines_in_the_log(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="mta_pipeline")
+    project.ingest(OLDEST)
+    make_both(project, OLDEST)
+    ends = [message for message in caplog.messages if f"week={OLDEST} at=end" in message]
+    assert [message.split()[0].removeprefix("stage=") for message in ends] == [
+        "fetch", "audit", "compress", "publish", "readings", "ridership",
+    ]  # fmt: skip
+    for message in ends[-2:]:
+        assert re.search(r" seconds=\d+\.\d{3} rows=\d+ .*failures=\d$", message)
+
+
 def test_a_week_without_readings_is_red_and_stops_no_other(project: Project) -> None:
     project.damage(MIDDLE)
     project.ingest(OLDEST, NEWEST)
