@@ -69,6 +69,8 @@ for name in names:
     raw.unlink()
 """
 
+# As in Step3-Orchestration/flows/etl_web_to_gcs.py of github.com/ozkary/data-engineering-mta-turnstile, of which
+# this leaves out Prefect's tasks, one a chunk.
 PANDAS = """
 import sys, requests, pandas as pd
 from pathlib import Path
@@ -76,9 +78,10 @@ url, folder, upload, *names = sys.argv[1:]
 for name in names:
     path = Path(folder, name + ".gz")
     path.unlink(missing_ok=True)
-    form = dict(names=range(43)) if name < "turnstile_141018" else {}
-    for number, chunk in enumerate(pd.read_csv(f"{url}/{name}", chunksize=5000, **form)):
-        chunk.to_csv(path, mode="a", index=False, header=number == 0, compression="gzip")
+    form = dict(names=[str(n) for n in range(43)]) if name < "turnstile_141018" else {}
+    for number, chunk in enumerate(pd.read_csv(f"{url}/{name}", iterator=True, chunksize=5000, **form)):
+        chunk = chunk.rename(columns={"C/A": "CA"}).rename(columns=lambda n: n.strip().replace(" ", ""))
+        chunk.to_csv(path, mode="a", header=number == 0, compression="gzip")
     requests.post(f"{upload}{name}.gz", data=path.open("rb")).raise_for_status()
 """
 

@@ -167,7 +167,7 @@ variable "machine_type" {
 variable "data_disk_gb" {
   type        = number
   default     = 20
-  description = "Size of the disk for Postgres (under 1 GB for the whole history) and staging (swept at 4 GiB). It can grow, never shrink."
+  description = "Size of the disk for Postgres (under 1 GB for the whole history) and staging (2 GiB at most). It can grow, never shrink."
 
   validation {
     condition     = var.data_disk_gb >= 10 && var.data_disk_gb <= 2000 && floor(var.data_disk_gb) == var.data_disk_gb

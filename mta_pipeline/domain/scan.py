@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-BLOCK = 1 << 20  # bytes a read: the arrays of one block stay in the processor's cache
+BLOCK = 1 << 21  # bytes a read: the arrays of one block stay in the processor's cache
 LONGEST_LINE = 1 << 16  # bytes; published lines have 402 at most
 KEY_WIDTH = 32  # bytes, four machine words; the longest published turnstile key, "C/A,UNIT,SCP", has 19
 JUMP = 10_000  # counts between two readings; nothing real lies between 2,918 and this (see docs)
@@ -79,6 +79,13 @@ class Scan:
     readings_per_day: Counter[date] = field(default_factory=Counter)
     registers: Registers = field(default_factory=Registers)
     head: list[str] = field(default_factory=list)  #: the first rows, padding aside
+
+
+class Block(NamedTuple):
+    """Whole lines of a file."""
+
+    padded: Bytes  #: the lines, and bytes behind them, whatever they are, over which windows reach
+    size: int  #: bytes of the lines
 
 
 def scan(path: Path, preview: int = 5) -> Scan:
@@ -138,36 +145,40 @@ def _look_below(first: bytes, file: BinaryIO, result: Scan) -> None:
     file.seek(here)
 
 
-def _blocks(file: BinaryIO, result: Scan) -> Iterator[bytes]:
-    """The rest of `file` in blocks of whole lines; notes how the file ends."""
-    rest = b""
+def _blocks(file: BinaryIO, result: Scan) -> Iterator[Block]:
+    """The rest of `file` in blocks of whole lines; notes how the file ends.
+
+    All blocks are read into the same bytes: one is good until the next.
+    """
     result.ends_whole = bool(result.line_ending)
-    while block := file.read(BLOCK):
-        lines, newline, tail = block.rpartition(b"\n")
-        if newline:
-            yield rest + lines + newline
-            rest = tail
-        else:
-            rest += tail
-        if len(rest) > LONGEST_LINE:
-            break
-    if rest:
-        result.ends_whole = False
-        too_long = len(rest) > LONGEST_LINE
-        fault = f"longer than {LONGEST_LINE:,} bytes" if too_long else "the file ends inside this line"
-        _note(result, result.rows, rest, fault)
-        result.rows += 1
+    reach = max(KEY_WIDTH, result.width)
+    buffer = bytearray(LONGEST_LINE + BLOCK + reach)
+    padded = np.frombuffer(buffer, np.uint8)
+    rest = 0  # bytes of a line that goes on
+    with memoryview(buffer) as view:
+        while rest <= LONGEST_LINE and (came := file.readinto(view[rest : rest + BLOCK])):  # type: ignore[attr-defined]
+            end = rest + came
+            size = buffer.rfind(b"\n", rest, end) + 1
+            if size:
+                yield Block(padded[: size + reach], size)
+            rest = end - size
+            view[:rest] = bytes(view[size:end])
+        if rest:
+            result.ends_whole = False
+            too_long = rest > LONGEST_LINE
+            fault = f"longer than {LONGEST_LINE:,} bytes" if too_long else "the file ends inside this line"
+            _note(result, result.rows, bytes(view[:rest]), fault)
+            result.rows += 1
 
 
-def _look_at(block: bytes, result: Scan, tracker: _RegisterTracker, preview: int) -> None:
+def _look_at(block: Block, result: Scan, tracker: _RegisterTracker, preview: int) -> None:
     """Add one block of whole lines to `result`."""
-    # Blanks behind the block let windows reach over its end.
-    padded = np.frombuffer(block + b" " * max(KEY_WIDTH, result.width), np.uint8)
-    data = padded[: len(block)]
+    padded = block.padded
+    data = padded[: block.size]
     ends = np.flatnonzero(data == NEWLINE)
     starts = np.concatenate(([0], ends[:-1] + 1))
     if len(result.head) < preview:
-        lines = block[: ends[min(preview, len(ends)) - 1]].split(b"\n")
+        lines = data[: ends[min(preview, len(ends)) - 1]].tobytes().split(b"\n")
         result.head += [_shown(line) for line in lines[: preview - len(result.head)]]
     layout = result.layout
     before = result.rows
@@ -192,7 +203,7 @@ def _look_at(block: bytes, result: Scan, tracker: _RegisterTracker, preview: int
     if len(line):
         _read(_Readings(layout, padded, commas, first, groups, line, starts, text_ends), faults, result, tracker)
     for index in faults.lines(SHOWN - len(result.examples)):
-        text = block[starts[index] : ends[index] + 1]
+        text = data[starts[index] : ends[index] + 1].tobytes()
         _note(result, before + index, text, faults.why(index).format(length=len(text)), count=0)
     result.malformed += faults.count
 
@@ -255,7 +266,7 @@ class _Readings:
     """All readings of a block: arrays over readings, in the file's order."""
 
     layout: Layout
-    padded: Bytes  # the block, and some blanks
+    padded: Bytes  # the block, and some bytes
     commas: Integers
     first: Integers  # over lines: index of the first comma
     groups: Integers  # over lines: number of readings
@@ -315,9 +326,7 @@ def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _Register
     behind_scp = np.minimum(readings.first + 2, len(readings.commas) - 1)
     key_length = readings.commas[behind_scp] - readings.starts
     faults.add((key_length > KEY_WIDTH) & (readings.groups > 0), f"C/A,UNIT,SCP longer than {KEY_WIDTH} bytes")
-    keys = np.where(
-        np.arange(KEY_WIDTH) < key_length[:, None], readings.window(readings.starts, KEY_WIDTH), BLANK
-    ).astype(np.uint8)
+    keys = np.where(_shorter_than(key_length, KEY_WIDTH), readings.window(readings.starts, KEY_WIDTH), np.uint8(BLANK))
 
     good = faults.good(line)
     if not good.all():
@@ -337,6 +346,13 @@ def _number(window: Bytes) -> tuple[Integers, Flags]:
     return value, _rows(digits <= 9)
 
 
+def _shorter_than(lengths: Integers, width: int) -> Flags:
+    """For each length a row of `width` flags, of which so many are true."""
+    narrow = np.min_scalar_type(width)  # a comparison of wide integers takes several times as long
+    shorter: Flags = np.arange(width, dtype=narrow) < np.clip(lengths, 0, width).astype(narrow)[:, None]
+    return shorter
+
+
 def _rows(flags: Flags) -> Flags:
     """Which rows of a matrix are all true. Nearly always all are, which is quickly seen."""
     return np.ones(len(flags), np.bool_) if flags.all() else np.all(flags, axis=1)
@@ -344,6 +360,11 @@ def _rows(flags: Flags) -> Flags:
 
 def _date(window: Bytes, layout: Layout) -> tuple[Integers, Flags]:
     """Each row's day as the number YYYYMMDD, and whether it is written as the layout says."""
+    # A turnstile's readings of a day stand together: their date is read once.
+    first = np.unique(np.flatnonzero(window[1:] != window[:-1]) // layout.date_width + 1)
+    first = np.concatenate(([0], first))
+    times = np.diff(np.append(first, len(window)))
+    window = window[first]
     separator = ord(layout.date_separator)
     month, good_month = _number(window[:, 0:2])
     day, good_day = _number(window[:, 3:5])
@@ -353,7 +374,7 @@ def _date(window: Bytes, layout: Layout) -> tuple[Integers, Flags]:
     good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     good &= day <= DAYS_OF_MONTH[np.clip(month, 1, 12)] + (leap & (month == FEBRUARY))
-    return year * 10_000 + month * 100 + day, good
+    return np.repeat(year * 10_000 + month * 100 + day, times), np.repeat(good, times)
 
 
 def _time(window: Bytes) -> tuple[Integers, Flags]:
@@ -377,7 +398,7 @@ def _padding(readings: _Readings, faults: _Faults, width: int) -> None:
     widest = int(length.max()) if len(length) else 0
     if widest > 0:
         padding = readings.window(begins, widest)
-        blank = _rows((padding == BLANK) | (np.arange(widest) >= length[:, None]))
+        blank = _rows((padding == BLANK) | ~_shorter_than(length, widest))
         faults.add_readings(~blank, line, "something other than blanks behind the last counter")
 
 

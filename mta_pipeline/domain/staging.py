@@ -2,8 +2,8 @@
 
 A file arrives under `<name>.part`, takes its published name when it has passed its audit, and
 moves to `rejected/` when it has not. Where it came from is kept beside it, see `origin`. One process
-at a time works on a week. What is older than `KEEP_DAYS`, or over `KEEP_BYTES`, is swept when a run
-begins: the lake has the bytes. What stages need for a moment is in folders of their own (`scratch`).
+at a time works on a week. What is older than `KEEP_DAYS`, or over `KEEP_BYTES`, is swept as weeks come
+in: the lake has the bytes. What stages need for a moment is in folders of their own (`scratch`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from mta_pipeline.domain.origin import Origin, path_of
 from mta_pipeline.domain.weeks import Week
 
 KEEP_DAYS = 14
-KEEP_BYTES = 4 << 30  # 120 full weeks: a backfill of the whole history stays on a laptop's disk
+#: Of good files, and of rejected ones again: 32 full weeks. A backfill passes them by in seconds, so that what is swept
+#: has not even been written to the disk yet: Linux waits 30 s with that.
+KEEP_BYTES = 1 << 30
 A_DAY = 86_400
 SCRATCH = ".scratch-"
 
@@ -126,18 +128,19 @@ class Staging:
             for stat, folder in list(_stats(self.folder.glob(f"{SCRATCH}*"))):
                 if now - stat.st_mtime > A_DAY:
                     shutil.rmtree(folder, ignore_errors=True)
-            files = [*self.folder.glob("turnstile_*"), *self.folder.glob("rejected/turnstile_*")]
             removed: list[Path] = []
-            kept = 0
-            for stat, path in sorted(_stats(files), key=lambda entry: entry[0].st_mtime, reverse=True):
-                days = 1 if ".part" in path.suffixes else KEEP_DAYS
-                kept += stat.st_size
-                if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
-                    with locked(self._lock(path.name), wait=False) as ours:
-                        # Whoever had the lock may just have put a new file in this one's place.
-                        if ours and [seen.st_mtime_ns for seen, _ in _stats([path])] == [stat.st_mtime_ns]:
-                            path.unlink()
-                            removed.append(path)
+            for names in ("turnstile_*", "rejected/turnstile_*"):
+                kept = 0
+                stats = _stats(self.folder.glob(names))
+                for stat, path in sorted(stats, key=lambda entry: entry[0].st_mtime, reverse=True):
+                    days = 1 if ".part" in path.suffixes else KEEP_DAYS
+                    kept += stat.st_size
+                    if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
+                        with locked(self._lock(path.name), wait=False) as ours:
+                            # Whoever had the lock may just have put a new file in this one's place.
+                            if ours and [seen.st_mtime_ns for seen, _ in _stats([path])] == [stat.st_mtime_ns]:
+                                path.unlink()
+                                removed.append(path)
             return removed
 
     def _lock(self, name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from mta_pipeline.domain.errors import PipelineError, StagingError
+from mta_pipeline.domain.errors import PipelineError
 from mta_pipeline.domain.ingest import Ingest
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline.orchestration.checks import CHECK_SPECS, LAKE_OBJECT, RAW_CSV
@@ -102,11 +102,6 @@ with known_previews():
             way = Ingest(feed.feed(), staging.staging(), lake.store(), feed.scale, feed.stop)
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        try:
-            way.staging.sweep()
-        except StagingError as error:
-            # Tidying up is no reason to fail; a folder that cannot be used is told of by each week.
-            context.log.warning(str(error))
         weeks = [Week.parse(key) for key in context.partition_keys]
         fetch, publish = (asset in context.selected_asset_keys for asset in (RAW_CSV, LAKE_OBJECT))
         yield from tell(context, way.weeks(weeks, fetch, publish), made_of)

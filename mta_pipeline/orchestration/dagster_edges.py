@@ -111,11 +111,21 @@ def provenance(instance: dg.DagsterInstance, sources: Mapping[dg.AssetKey, Mappi
         return {}
     tags = {CODE_VERSION_TAG: __version__, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     for key, versions in sources.items():
-        made = [latest_materialization(instance, key, partition) for partition in versions]
-        newest = max((one.storage_id for one in made if one), default=None)
+        newest = _newest_storage_id(instance, key, list(versions))
         tags[get_input_data_version_tag(key)] = " ".join(versions.values()) or NULL_DATA_VERSION.value
         tags[get_input_event_pointer_tag(key)] = str(newest) if newest else NULL_EVENT_POINTER
     return tags
+
+
+def _newest_storage_id(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str | None]) -> int | None:
+    """Of the newest materialization of these partitions."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    wanted = {partition for partition in partitions if partition}
+    if wanted:
+        ids = instance.event_log_storage.get_latest_storage_id_by_partition(key, kind, wanted)
+        return max(ids.values(), default=None)
+    latest = latest_materialization(instance, key, None) if partitions else None
+    return latest.storage_id if latest else None
 
 
 def data_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str | None, str]:

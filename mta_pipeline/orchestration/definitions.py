@@ -17,6 +17,7 @@ from mta_pipeline.orchestration.jobs import BOOTHS_JOB, INGEST_JOB, TABLE_JOBS
 from mta_pipeline.orchestration.late_files import late_files, no_week_overdue
 from mta_pipeline.orchestration.old_runs import forget_old_runs
 from mta_pipeline.orchestration.partitions import SETTINGS
+from mta_pipeline.orchestration.process import spare_processor_and_memory
 from mta_pipeline.orchestration.readings_asset import readings
 from mta_pipeline.orchestration.resources import BoothsResource, FeedResource, StagingResource
 from mta_pipeline.orchestration.ridership_asset import ridership
@@ -54,3 +55,5 @@ def build_definitions(resources: Mapping[str, object]) -> dg.Definitions:
 
 
 defs = build_definitions(build_resources(SETTINGS))
+
+spare_processor_and_memory()

@@ -38,6 +38,7 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -81,6 +82,12 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
                 oldest.dispose()
         self._engines.move_to_end(shard)
         return engine
+
+    def has_table(self, table_name: str) -> bool:
+        """See `SqlEventLogStorage`, which asks several times an event; a table that is there stays there."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def wipe(self) -> None:
         """See `EventLogStorage`."""

@@ -426,8 +426,8 @@ def test_a_bug_is_told_with_its_week_and_hides_no_other_weeks_failure(terminal: 
 IN_THE_STEP = """
 import sys
 from mta_pipeline.cli import main
-from mta_pipeline.domain.staging import Staging
-Staging.sweep = lambda self: 1 / 0
+from mta_pipeline.orchestration.resources import FeedResource
+FeedResource.feed = lambda self: 1 / 0
 main.main(sys.argv[1:])
 """
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
+from mta_pipeline.domain import staging as staging_module
 from mta_pipeline.domain.audit import (
     CHECKS,
     COUNTERS_PLAUSIBLE,
@@ -32,11 +33,12 @@ from mta_pipeline.domain.audit import (
     Check,
 )
 from mta_pipeline.domain.compression import compress
-from mta_pipeline.domain.errors import Finding, LakeError, Stopped
+from mta_pipeline.domain.errors import Finding, LakeError, StagingError, Stopped
 from mta_pipeline.domain.feed import MOST_BYTES, Patience
 from mta_pipeline.domain.ingest import Outcome
 from mta_pipeline.domain.lake import Change, LocalStore, Looked, Published
 from mta_pipeline.domain.origin import path_of
+from mta_pipeline.domain.staging import Staging
 from mta_pipeline.domain.weeks import Week
 from mta_pipeline_tests.child import TRAPS, running, wait_until_here
 from mta_pipeline_tests.feed_server import (
@@ -766,6 +768,32 @@ def test_many_weeks_are_all_told_once(bench: Workbench) -> None:
     for outcome in outcomes:
         assert_good(bench, outcome)
     assert bench.half_done() == []
+
+
+def test_staging_keeps_the_newest_weeks_while_a_history_comes_in(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weeks = list(Week.between(WEEK, WEEK.shifted(7)))
+    bench.offer(*weeks)
+    monkeypatch.setattr(staging_module, "KEEP_BYTES", 3 * max(map(len, bench.good.values())))
+    for outcome in bench.ingest().weeks(weeks, workers=1):
+        assert_good(bench, outcome)
+        assert len(list(bench.staging.glob("turnstile_??????.txt"))) <= 4
+    assert not (bench.staging / weeks[0].file_name).exists()
+    assert (bench.staging / weeks[-1].file_name).exists()
+
+
+def test_a_sweep_that_fails_is_logged_and_harms_no_week(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Staging) -> None:
+        raise StagingError(Finding(where="staging", found="a fault", expected="none", remedy="Look at it."))
+
+    monkeypatch.setattr(Staging, "sweep", fail)
+    bench.offer(WEEK)
+    with caplog.at_level(logging.WARNING, "mta_pipeline"):
+        assert_good(bench, bench.ingest().week(WEEK))
+    assert "a fault" in caplog.text
 
 
 def test_a_fault_that_nobody_foresaw_is_told_with_its_week_and_its_traceback_and_hides_no_other_week(

@@ -289,6 +289,17 @@ def test_of_too_many_bytes_the_oldest_go(staging: Staging, monkeypatch: pytest.M
     assert files_in(staging) == sorted([weeks[1].file_name, weeks[3].file_name])
 
 
+def test_good_weeks_that_come_in_do_not_push_out_what_people_shall_look_at(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_module, "KEEP_BYTES", 25)
+    bad = put(staging, f"rejected/{BEFORE.file_name}", 5)
+    for days_old, week in enumerate(Week.between(WEEK, WEEK.shifted(3))):
+        put(staging, week.file_name, days_old)
+    assert len(staging.sweep(NOW)) == 2
+    assert bad.exists()
+
+
 def test_sweeping_a_folder_that_is_not_there_does_nothing(staging: Staging) -> None:
     assert staging.sweep(NOW) == []
     assert not staging.folder.exists()

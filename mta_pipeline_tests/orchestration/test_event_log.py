@@ -7,16 +7,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import text
 
 from mta_pipeline.orchestration.checks import LAKE_OBJECT
 from mta_pipeline.orchestration.event_log import MOST_OPEN, KeptSqliteEventLogStorage
 from mta_pipeline_tests.orchestration.project import MIDDLE, NEWEST, OLDEST, THREE_WEEKS, Project
 
 KEPT = {"module": "mta_pipeline.orchestration.event_log", "class": "KeptSqliteEventLogStorage"}
+
+THEIRS = SqliteEventLogStorage.has_table
 
 
 def instance_in(home: Path) -> dg.DagsterInstance:
@@ -127,3 +131,15 @@ def test_a_wiped_log_is_empty_and_can_be_written_again(project: Project) -> None
     assert not project.instance.event_log_storage.get_materialized_partitions(LAKE_OBJECT)
     project.ingest(OLDEST)
     assert project.instance.event_log_storage.get_materialized_partitions(LAKE_OBJECT) == {OLDEST.key}
+
+
+def test_it_is_asked_for_tables_many_times_and_looks_once_for_those_that_are_there(tmp_path: Path) -> None:
+    with instance_in(tmp_path / "home") as instance:
+        storage = instance.event_log_storage
+        assert isinstance(storage, KeptSqliteEventLogStorage)
+        assert not storage.has_table("added_later")
+        with storage.index_connection() as connection:
+            connection.execute(text("CREATE TABLE added_later (id INTEGER)"))
+        with patch.object(SqliteEventLogStorage, "has_table", autospec=True, side_effect=THEIRS) as looks:
+            assert [storage.has_table("added_later") for _ in range(3)] == [True] * 3
+        assert looks.call_count == 1
