@@ -201,15 +201,15 @@ def show(way: Way, size: float) -> None:
 
 
 def flatness(way: Way) -> None:
-    """How the cost changes from the first hundred weeks of a layout to its last, and what Dagster has stored."""
+    """How the cost of a layout changes from its first hundred weeks to its last; and what Dagster has stored."""
     assert way.home
     print(f"\n{way.name}: Dagster's record of {way.weeks} weeks")
     moments = recorded(way.home)
     for layout in (LEGACY, CURRENT):
-        number = min(A_HUNDRED, len(of_layout(moments, layout)) // 2)
+        times = alone(moments, layout)
+        number = min(A_HUNDRED, len(times) // 2)
         if number < 2:
             continue
-        times = of_layout(moments, layout)
         first, last = times[number] - times[0], times[-1] - times[-1 - number]
         print(
             f"  {layout.name} layout, first {number}: {first / number:.3f} s a week, last {number}: "
@@ -222,9 +222,17 @@ def flatness(way: Way) -> None:
     )
 
 
-def of_layout(moments: Mapping[Week, float], layout: Layout) -> list[float]:
-    """The moments at which weeks of a layout were good, in order."""
-    return sorted(moment for week, moment in moments.items() if layout_of(week) is layout)
+def alone(moments: Mapping[Week, float], layout: Layout) -> list[float]:
+    """The moments at which weeks of a layout were good, in order, while no other layout's came.
+
+    The daemon has two runs side by side: while one has the last of the short legacy weeks, and the other the first of
+    the long ones, neither goes at its own pace.
+    """
+    ours = sorted(moment for week, moment in moments.items() if layout_of(week) is layout)
+    others = [moment for week, moment in moments.items() if layout_of(week) is not layout]
+    if layout is LEGACY:
+        return [moment for moment in ours if moment < min(others, default=moment + 1)]
+    return [moment for moment in ours if moment > max(others, default=moment - 1)]
 
 
 def recorded(home: Path) -> dict[Week, float]:

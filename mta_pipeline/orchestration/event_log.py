@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 #: Databases kept open: the index, and those of the runs looked at last.
-MOST_OPEN = 8
+MOST_OPEN = 4
 
 
 class KeptSqliteEventLogStorage(SqliteEventLogStorage):
