@@ -16,11 +16,12 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,7 +52,6 @@ SENSOR = """
 STOP = "mutation ($id: String!) {stopSensor(id: $id) {__typename ... on PythonError {message}}}"
 STATUS = """
 query ($backfill: String!) {partitionBackfillOrError(backfillId: $backfill) {... on PartitionBackfill {status}}}"""
-A_HUNDRED = 100
 LIMIT_WEEKS = 60  # it is quick, and what is sampled of short processes is not exact
 
 LIMIT = """
@@ -201,19 +201,21 @@ def show(way: Way, size: float) -> None:
 
 
 def flatness(way: Way) -> None:
-    """How the cost of a layout changes from its first hundred weeks to its last; and what Dagster has stored."""
+    """How the pace of a layout's runs changes from the first two (a hundred weeks) to the last; and what is stored.
+
+    A run's pace is taken between its first week and its last; what starts cost is in the table.
+    """
     assert way.home
     print(f"\n{way.name}: Dagster's record of {way.weeks} weeks")
-    moments = recorded(way.home)
     for layout in (LEGACY, CURRENT):
-        times = alone(moments, layout)
-        number = min(A_HUNDRED, len(times) // 2)
-        if number < 2:
+        paces = paces_of_runs(way.home, layout)
+        number = min(2, len(paces) // 2)
+        if not number:
             continue
-        first, last = times[number] - times[0], times[-1] - times[-1 - number]
+        first, last = statistics.mean(paces[:number]), statistics.mean(paces[-number:])
         print(
-            f"  {layout.name} layout, first {number}: {first / number:.3f} s a week, last {number}: "
-            f"{last / number:.3f}, ratio {last / first:.2f}"
+            f"  {layout.name} layout, of {len(paces)} runs the first {number}: {first:.3f} s a week, "
+            f"the last {number}: {last:.3f}, ratio {last / first:.2f}"
         )
     events, size = stored(way.home)
     print(
@@ -222,27 +224,21 @@ def flatness(way: Way) -> None:
     )
 
 
-def alone(moments: Mapping[Week, float], layout: Layout) -> list[float]:
-    """The moments at which weeks of a layout were good, in order, while no other layout's came.
-
-    The daemon has two runs side by side: while one has the last of the short legacy weeks, and the other the first of
-    the long ones, neither goes at its own pace.
-    """
-    ours = sorted(moment for week, moment in moments.items() if layout_of(week) is layout)
-    others = [moment for week, moment in moments.items() if layout_of(week) is not layout]
-    if layout is LEGACY:
-        return [moment for moment in ours if moment < min(others, default=moment + 1)]
-    return [moment for moment in ours if moment > max(others, default=moment - 1)]
-
-
-def recorded(home: Path) -> dict[Week, float]:
-    """When each week's object was recorded."""
+def paces_of_runs(home: Path, layout: Layout) -> list[float]:
+    """Seconds a week of each run that brought weeks of this layout alone, in the order in which the runs began."""
     with sqlite3.connect(home / "history" / "runs" / "index.db") as index:
         rows = index.execute(
-            "SELECT partition, timestamp FROM event_logs "
-            "WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND asset_key = '[\"lake_object\"]'"
+            "SELECT run_id, partition, timestamp FROM event_logs "
+            "WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND asset_key = '[\"lake_object\"]' ORDER BY timestamp"
         ).fetchall()
-    return {Week.parse(partition): datetime.fromisoformat(moment).timestamp() for partition, moment in rows}
+    runs: dict[str, list[tuple[Week, float]]] = {}
+    for run, partition, moment in rows:
+        runs.setdefault(run, []).append((Week.parse(partition), datetime.fromisoformat(moment).timestamp()))
+    return [
+        (weeks[-1][1] - weeks[0][1]) / (len(weeks) - 1)
+        for weeks in runs.values()
+        if len(weeks) > 1 and all(layout_of(week) is layout for week, _ in weeks)
+    ]
 
 
 def stored(home: Path) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from mta_pipeline.orchestration.partitions import SETTINGS, WEEKS
 from mta_pipeline.orchestration.resources import FeedResource, StagingResource
 from mta_pipeline.orchestration.telling import Event, tell
 
-#: Weeks in one run of a backfill. A run costs some seconds to start, a week a quarter of one.
+#: Weeks in one run of a backfill. A run costs some seconds to start, a week a fifth of one.
 WEEKS_PER_RUN = 52
 #: However many runs there are, only as many of their steps ask the feed at once as this pool has places
 #: (dagster.yaml); each has `WORKERS` downloads under way at most.
