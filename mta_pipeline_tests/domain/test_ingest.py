@@ -889,11 +889,13 @@ def test_a_stopped_week_goes_on_in_a_later_run_where_it_was(bench: Workbench) ->
         ingest.stop.set()
         with pytest.raises(Stopped):
             week.result(timeout=SOON)
-    assert (bench.staging / f"{WEEK.file_name}.part").read_bytes() == body[:20_000]
+    kept = (bench.staging / f"{WEEK.file_name}.part").read_bytes()
+    assert kept
+    assert body[:20_000].startswith(kept)  # what was on its way from the socket to the file may be lost
     assert not list((bench.staging / ".locks").iterdir())
     assert not bench.object_of(WEEK).exists()
     assert_good(bench, bench.ingest().week(WEEK))
-    assert bench.server.requests_for(WEEK)[-1].headers["range"] == "bytes=20000-"
+    assert bench.server.requests_for(WEEK)[-1].headers["range"] == f"bytes={len(kept)}-"
     assert bench.half_done() == []
 
 
