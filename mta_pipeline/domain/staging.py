@@ -121,7 +121,8 @@ class Staging:
     def sweep(self, now: float | None = None) -> list[Path]:
         """Remove what is too old or too much, the oldest first, but for weeks being worked on.
 
-        Half-done files of killed runs go after a day. Returns what was removed.
+        Good files and rejected ones do not push each other out. Half-done files of killed runs go after a day.
+        Returns what was removed.
         """
         now = time.time() if now is None else now
         with disk_errors_as(StagingError, self.folder, "MTA_STAGING_DIR"):
@@ -129,19 +130,22 @@ class Staging:
                 if now - stat.st_mtime > A_DAY:
                     shutil.rmtree(folder, ignore_errors=True)
             removed: list[Path] = []
-            for names in ("turnstile_*", "rejected/turnstile_*"):
-                kept = 0
-                stats = _stats(self.folder.glob(names))
-                for stat, path in sorted(stats, key=lambda entry: entry[0].st_mtime, reverse=True):
-                    days = 1 if ".part" in path.suffixes else KEEP_DAYS
-                    kept += stat.st_size
-                    if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
-                        with locked(self._lock(path.name), wait=False) as ours:
-                            # Whoever had the lock may just have put a new file in this one's place.
-                            if ours and [seen.st_mtime_ns for seen, _ in _stats([path])] == [stat.st_mtime_ns]:
-                                path.unlink()
-                                removed.append(path)
+            for stat, path in (*self._due("turnstile_*", now), *self._due("rejected/turnstile_*", now)):
+                with locked(self._lock(path.name), wait=False) as ours:
+                    # Whoever had the lock may just have put a new file in this one's place.
+                    if ours and [seen.st_mtime_ns for seen, _ in _stats([path])] == [stat.st_mtime_ns]:
+                        path.unlink()
+                        removed.append(path)
             return removed
+
+    def _due(self, names: str, now: float) -> Iterator[tuple[os.stat_result, Path]]:
+        """Of the files with such names those that are too old, or too much beside the newer ones."""
+        kept = 0
+        for stat, path in sorted(_stats(self.folder.glob(names)), key=lambda entry: entry[0].st_mtime, reverse=True):
+            days = 1 if ".part" in path.suffixes else KEEP_DAYS
+            kept += stat.st_size
+            if now - stat.st_mtime > days * A_DAY or kept > KEEP_BYTES:
+                yield stat, path
 
     def _lock(self, name: str) -> Path:
         """The lock of the week that the file `name` (or its `.part`) belongs to."""
