@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 from contextlib import suppress
@@ -19,6 +20,7 @@ def spare_processor_and_memory() -> None:
     the interpreter lock anyway, costs 10 MB that are never given back.
     """
     gc.freeze()
+    atexit.register(gc.unfreeze)  # what is frozen then is never ended, and libraries that count say that it leaked
     gc.set_threshold(FEWER_COLLECTIONS, *gc.get_threshold()[1:])
     with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
