@@ -22,6 +22,9 @@ from mta_pipeline.domain.stages import shown
 from mta_pipeline.domain.weeks import FIRST_PUBLISHED, Week
 
 SOME_FAILED, WRONG_ARGUMENT = 1, 2
+VERBOSE = click.option(
+    "-v", "--verbose", is_flag=True, help="Log each stage of each week, a line at its start and its end."
+)
 
 
 class Commands(click.Group):
@@ -52,7 +55,7 @@ def main() -> None:
 @click.argument("last", metavar="[LAST]", required=False)
 @click.option("--only-missing", is_flag=True, help="Skip weeks whose object is in the lake already.")
 @click.option("--weeks-per-run", type=click.IntRange(min=1), help="Weeks in one Dagster run. [default: 52]")
-@click.option("-v", "--verbose", is_flag=True, help="Log each stage of each week, a line at its start and its end.")
+@VERBOSE
 def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None, verbose: bool) -> None:
     """Fetch, audit and publish the weeks from FIRST to LAST (default: FIRST alone).
 
@@ -71,7 +74,8 @@ def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: in
 @click.argument("first", metavar="[FIRST]", required=False)
 @click.argument("last", metavar="[LAST]", required=False)
 @click.option("--again", is_flag=True, help="Make weeks again that are made of what the lake has.")
-def ridership(first: str | None, last: str | None, again: bool) -> None:
+@VERBOSE
+def ridership(first: str | None, last: str | None, again: bool, verbose: bool) -> None:
     """Make readings and ridership of weeks in the lake, from FIRST to LAST (default: of all; FIRST alone is one week).
 
     Weeks that are made already, of what the lake has now, are left alone. A daemon (`mta-pipeline ui`) does the same by
@@ -79,6 +83,7 @@ def ridership(first: str | None, last: str | None, again: bool) -> None:
     """
     settings = Settings.from_environment()
     weeks = _weeks(settings, first or settings.first_week.key, last or first or "latest")
+    shown(verbose)
     ensure_dagster_home()
     from mta_pipeline.cli.tables import run
 

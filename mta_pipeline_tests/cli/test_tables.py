@@ -65,6 +65,13 @@ def test_all_weeks_of_the_lake_become_tables_once_and_weeks_that_fail_hold_nothi
     assert readings(terminal, bad).exists()
 
 
+def test_stages_are_logged_where_they_are_asked_for(terminal: Terminal) -> None:
+    assert "stage=" not in terminal.run("ridership").stderr
+    shown = terminal.run("ridership", "--again", "-v").stderr
+    for stage in ("readings", "ridership"):
+        assert f"stage={stage} week={LEGACY_WEEKS[0]} at=end" in shown
+
+
 def test_a_lake_with_nothing_in_it_says_what_fills_it(terminal: Terminal) -> None:
     shutil.rmtree(terminal.folder / "lake")
     done = terminal.run("ridership")
