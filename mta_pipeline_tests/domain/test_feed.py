@@ -652,7 +652,7 @@ def test_a_stopped_fetch_is_resumed_by_the_next_one(feed_server: FeedServer, des
 def test_a_stopped_fetch_that_cannot_be_resumed_begins_at_the_beginning(
     feed_server: FeedServer, destination: Path, spoilt: str
 ) -> None:
-    stopped(feed_server, destination, {} if spoilt == "no ETag" else {"ETag": '"a"'})
+    kept = stopped(feed_server, destination, {} if spoilt == "no ETag" else {"ETag": '"a"'})
     if spoilt == "other bytes":
         destination.write_bytes(OTHER[:MIDDLE])
     elif spoilt == "no origin":
@@ -661,7 +661,7 @@ def test_a_stopped_fetch_that_cannot_be_resumed_begins_at_the_beginning(
         path_of(destination).write_text(path_of(destination).read_text().replace(feed_server.url, "http://elsewhere"))
     fetched(feed_server, destination, ranged(BODY, '"b"' if spoilt == "another file" else '"a"'))
     assert destination.read_bytes() == BODY
-    assert ranges(feed_server) == [f"bytes={MIDDLE}-" if spoilt == "another file" else None]
+    assert ranges(feed_server) == [f"bytes={kept}-" if spoilt == "another file" else None]
 
 
 def test_a_part_that_nobody_asked_for_is_not_taken_for_the_file(feed_server: FeedServer, destination: Path) -> None:
