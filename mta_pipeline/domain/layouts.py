@@ -67,9 +67,14 @@ class Layout:
         return self.keys + self.reading
 
     @property
+    def date_pattern(self) -> str:
+        """A date with all digits zero."""
+        return self.date_separator.join(("00", "00", "0" * self.year_digits))
+
+    @property
     def date_width(self) -> int:
         """Characters of a date."""
-        return 6 + self.year_digits
+        return len(self.date_pattern)
 
     @property
     def expected(self) -> str:

@@ -24,16 +24,19 @@ from mta_pipeline.domain.layouts import CURRENT, LEGACY, Layout
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 BLOCK = 1 << 21  # bytes a read: the arrays of one block stay in the processor's cache
 LONGEST_LINE = 1 << 16  # bytes; published lines have 402 at most
-KEY_WIDTH = 32  # bytes, four machine words; the longest published turnstile key, "C/A,UNIT,SCP", has 19
+WORD = 8  # bytes; text is read in words wherever it can be, which takes an eighth of the operations
+KEY_WIDTH = 4 * WORD  # bytes; the longest published turnstile key, "C/A,UNIT,SCP", has 19
 JUMP = 10_000  # counts between two readings; nothing real lies between 2,918 and this (see docs)
-NEWLINE, RETURN, COMMA, BLANK, ZERO, COLON, TILDE = b"\n\r, 0:~"
+NEWLINE, RETURN, COMMA, BLANK, TILDE = b"\n\r, ~"
 DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 FEBRUARY = 2
 DEEPEST_JUNK = 50  # lines below the first in which a line of a known layout is looked for
+TIME = b"00:00:00"  # each 0 is any digit
 SHOWN = 3  # malformed lines kept as examples
 
 
@@ -175,7 +178,8 @@ def _look_at(block: Block, result: Scan, tracker: _RegisterTracker, preview: int
     """Add one block of whole lines to `result`."""
     padded = block.padded
     data = padded[: block.size]
-    ends = np.flatnonzero(data == NEWLINE)
+    controls = np.count_nonzero(data < BLANK)
+    ends = _line_ends(data, result.width, controls)
     starts = np.concatenate(([0], ends[:-1] + 1))
     if len(result.head) < preview:
         lines = data[: ends[min(preview, len(ends)) - 1]].tobytes().split(b"\n")
@@ -191,7 +195,7 @@ def _look_at(block: Block, result: Scan, tracker: _RegisterTracker, preview: int
     returns = text_ends[data[text_ends] == RETURN]
     if result.line_ending == "CRLF" and len(returns) < len(ends):
         faults.add(data[text_ends] != RETURN, "no carriage return before the line's end, as the first line has")
-    if data.max() > TILDE or np.count_nonzero(data < BLANK) != len(ends) + len(returns):
+    if data.max() > TILDE or controls != len(ends) + len(returns):
         odd = (data < BLANK) | (data > TILDE)
         odd[ends] = False
         odd[returns] = False
@@ -206,6 +210,14 @@ def _look_at(block: Block, result: Scan, tracker: _RegisterTracker, preview: int
         text = data[starts[index] : ends[index] + 1].tobytes()
         _note(result, before + index, text, faults.why(index).format(length=len(text)), count=0)
     result.malformed += faults.count
+
+
+def _line_ends(data: Bytes, width: int, controls: int) -> Integers:
+    """Where the newlines are; `controls` is the number of control characters, newlines included."""
+    ends = np.arange(width - 1, len(data), width)
+    if (data[ends] == NEWLINE).all() and controls == len(ends) + np.count_nonzero(data[ends - 1] == RETURN):
+        return ends  # lines are as wide as the first, and no newline is left to be elsewhere
+    return np.flatnonzero(data == NEWLINE)
 
 
 class _Faults:
@@ -276,27 +288,21 @@ class _Readings:
 
     def __post_init__(self) -> None:
         nth = np.arange(len(self.line)) - np.repeat(np.cumsum(self.groups) - self.groups, self.groups)
-        self.comma = self.first[self.line] + len(self.layout.keys) - 1 + len(self.layout.reading) * nth
+        of_keys, of_reading = len(self.layout.keys), len(self.layout.reading)
+        comma = self.first[self.line] + of_keys - 1 + of_reading * nth
         self.last_of_line = nth == self.groups[self.line] - 1
+        # Where each field (0: DATE … 4: EXITS) begins and ends; a line's last one ends with the line, padding included.
+        self.begins = [self.commas[comma + column] + 1 for column in range(of_reading)]
+        after = self.commas[np.minimum(comma + of_reading, len(self.commas) - 1)]
+        last = np.where(self.last_of_line, self.ends[self.line], after)
+        self.lengths = [end - begin for begin, end in zip(self.begins, [*(b - 1 for b in self.begins[1:]), last], strict=True)]
 
-    def starts_of(self, column: int) -> Integers:
-        """Where the reading's field `column` (0: DATE … 4: EXITS) begins."""
-        starts: Integers = self.commas[self.comma + column] + 1
-        return starts
-
-    def ends_of(self, column: int) -> Integers:
-        """Where it ends; a line's last field ends with the line, padding included."""
-        after = np.minimum(self.comma + column + 1, len(self.commas) - 1)
-        ends: Integers = self.commas[after]
-        if column == len(self.layout.reading) - 1:
-            ends = np.where(self.last_of_line, self.ends[self.line], ends)
-        return ends
-
-    def window(self, at: Integers, width: int) -> Bytes:
-        """`width` bytes from each position of `at`: shape (len(at), width)."""
-        # As items of `width` bytes, one at each position: those are taken three times as fast as rows of bytes.
-        items: npt.NDArray[np.void] = np.ndarray(len(self.padded) - width + 1, f"V{width}", self.padded, strides=(1,))
-        return items[at].view(np.uint8).reshape(-1, width)
+    def words(self, at: Integers, number: int = 1) -> Words:
+        """So many words of the block's text from each position of `at`: shape (len(at), number)."""
+        # As items of all these bytes, one at each position: those are taken three times as fast as rows.
+        size = number * WORD
+        items: npt.NDArray[np.void] = np.ndarray(len(self.padded) - size + 1, f"V{size}", self.padded, strides=(1,))
+        return items[at].view("<u8").reshape(-1, number)
 
 
 def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _RegisterTracker) -> None:
@@ -304,29 +310,28 @@ def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _Register
     layout, line = readings.layout, readings.line
 
     def number(column: int, width: int, name: str) -> Integers:
-        at = readings.starts_of(column)
-        value, digits = _number(readings.window(at, width))
-        length = readings.ends_of(column) - at
+        value, digits = _number(readings.words(readings.begins[column], 2), width)
+        length = readings.lengths[column]
         padded = readings.last_of_line & (length >= width) if name == "EXITS" else False
         faults.add_readings(~digits | ((length != width) & ~np.asarray(padded)), line,
                             f"{name} is not a number of {width} digits")  # fmt: skip
         return value
 
-    day, good_date = _date(readings.window(readings.starts_of(0), layout.date_width), layout)
-    good_date &= readings.ends_of(0) - readings.starts_of(0) == layout.date_width
+    day, good_date = _date(readings.words(readings.begins[0], 2), layout)
+    good_date &= readings.lengths[0] == layout.date_width
     faults.add_readings(~good_date, line, f"DATE is not written as {layout.reading[0].description.split(', ')[-1]}")
-    second, good_time = _time(readings.window(readings.starts_of(1), 8))
-    good_time &= readings.ends_of(1) - readings.starts_of(1) == 8
+    second, good_time = _time(readings.words(readings.begins[1])[:, 0])
+    good_time &= readings.lengths[1] == len(TIME)
     faults.add_readings(~good_time, line, "TIME is not written as HH:MM:SS")
     entries = number(3, layout.counter_digits, "ENTRIES")
     exits = number(4, layout.counter_digits, "EXITS")
     _padding(readings, faults, result.width)
 
-    # A field's key is cut off behind SCP and blanked, so that equal turnstiles are equal bytes.
+    # A field's key is cut off behind SCP, so that equal turnstiles are equal words.
     behind_scp = np.minimum(readings.first + 2, len(readings.commas) - 1)
     key_length = readings.commas[behind_scp] - readings.starts
     faults.add((key_length > KEY_WIDTH) & (readings.groups > 0), f"C/A,UNIT,SCP longer than {KEY_WIDTH} bytes")
-    keys = np.where(_shorter_than(key_length, KEY_WIDTH), readings.window(readings.starts, KEY_WIDTH), np.uint8(BLANK))
+    keys = readings.words(readings.starts, KEY_WIDTH // WORD) & _first(np.clip(key_length, 0, KEY_WIDTH), KEY_WIDTH)
 
     good = faults.good(line)
     if not good.all():
@@ -336,53 +341,77 @@ def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _Register
     tracker.add(keys[line], day * 86_400 + second, entries, exits)
 
 
-def _number(window: Bytes) -> tuple[Integers, Flags]:
-    """The value of each row of digits, and whether it is digits only."""
-    digits = window - ZERO  # wraps around below "0", so that one comparison finds all non-digits
-    value = np.zeros(len(window), np.int64)
-    for place in range(window.shape[1]):
-        value *= 10
-        value += digits[:, place]
-    return value, _rows(digits <= 9)
+def _like(words: Words, pattern: bytes) -> tuple[Words, Flags]:
+    """Read words of text that is like `pattern`, of eight bytes: "0" stands for any digit, the rest for itself.
+
+    The bytes of the words returned are the digits' values, and 0 for the rest; the flags tell which words are like it.
+    """
+    differences = words ^ _word(pattern)
+    # In a byte, what is more than 9 (more than 0 where no digit is wanted) makes the highest bit, and carries nothing.
+    most = _word(bytes(0x76 if byte == ord("0") else 0x7F for byte in pattern))
+    high = _word(b"\x80" * WORD)
+    wrong = ((differences & ~high) + most | differences) & high
+    return differences, wrong == 0
 
 
-def _shorter_than(lengths: Integers, width: int) -> Flags:
-    """For each length a row of `width` flags, of which so many are true."""
-    narrow = np.min_scalar_type(width)  # a comparison of wide integers takes several times as long
-    shorter: Flags = np.arange(width, dtype=narrow) < np.clip(lengths, 0, width).astype(narrow)[:, None]
-    return shorter
+def _word(text: bytes) -> np.uint64:
+    """Eight bytes of text as the word that they are in memory; less is filled up behind."""
+    return np.uint64(int.from_bytes(text.ljust(WORD, b"\0"), "little"))
 
 
-def _rows(flags: Flags) -> Flags:
-    """Which rows of a matrix are all true. Nearly always all are, which is quickly seen."""
-    return np.ones(len(flags), np.bool_) if flags.all() else np.all(flags, axis=1)
+def _pairs(digits: Words) -> Bytes:
+    """For words of digits the number that each two neighbours are: shape (len(digits), 7)."""
+    return (digits * np.uint64(10) + (digits >> np.uint64(8))).view(np.uint8).reshape(-1, WORD)[:, :-1]
 
 
-def _date(window: Bytes, layout: Layout) -> tuple[Integers, Flags]:
-    """Each row's day as the number YYYYMMDD, and whether it is written as the layout says."""
+def _value(digits: Words) -> Integers:
+    """For words of eight digits the number that they are."""
+    value = digits
+    for bits in (8, 16, 32):  # digits to pairs, those to fours, those to eights
+        half = np.uint64(sum(((1 << bits) - 1) << place for place in range(0, 64, 2 * bits)))
+        value = value * np.uint64(10 ** (bits // 8)) + (value >> np.uint64(bits)) & half
+    return value.view(np.int64)
+
+
+def _number(words: Words, width: int) -> tuple[Integers, Flags]:
+    """The value of each row's first `width` bytes, 8 to 16, and whether they are digits only."""
+    more = width - WORD
+    first, good = _like(words[:, 0], b"0" * WORD)
+    # Those behind the first word, pushed to the end of the second; before them stand zeros, as in a number.
+    digits, also_good = _like(words[:, 1] << np.uint64(8 * (WORD - more)), bytes(WORD - more) + b"0" * more)
+    return _value(first) * 10**more + _value(digits), good & also_good
+
+
+def _first(lengths: Integers, most: int) -> Words:
+    """For each length, up to `most`, the words in whose bytes all bits are set, so many from the first: a mask."""
+    masks = np.where(np.arange(most) < np.arange(most + 1)[:, None], 0xFF, 0).astype(np.uint8)
+    return masks.view(f"V{most}")[:, 0][lengths].view("<u8").reshape(-1, most // WORD)
+
+
+def _date(words: Words, layout: Layout) -> tuple[Integers, Flags]:
+    """Each row's day as the number YYYYMMDD, and whether it is written as the layout says; two words a row."""
     # A turnstile's readings of a day stand together: their date is read once.
-    first = np.unique(np.flatnonzero(window[1:] != window[:-1]) // layout.date_width + 1)
-    first = np.concatenate(([0], first))
-    times = np.diff(np.append(first, len(window)))
-    window = window[first]
-    separator = ord(layout.date_separator)
-    month, good_month = _number(window[:, 0:2])
-    day, good_day = _number(window[:, 3:5])
-    year, good_year = _number(window[:, 6:])
-    year += 2000 * (layout.year_digits == 2)
-    good = good_month & good_day & good_year & (window[:, 2] == separator) & (window[:, 5] == separator)
-    good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    behind = _first(np.array([layout.date_width]), 2 * WORD)
+    words = words & behind
+    changes = (words[1:, 0] != words[:-1, 0]) | (words[1:, 1] != words[:-1, 1])
+    first = np.concatenate(([0], np.flatnonzero(changes) + 1))
+    times = np.diff(np.append(first, len(words)))
+    words = words[first]
+    pattern = layout.date_pattern.encode()
+    digits, good = _like(words[:, 0], pattern[:WORD])
+    more, also_good = _like(words[:, 1], pattern[WORD:].ljust(WORD, b"\0"))
+    month, day, year = (_pairs(digits)[:, at].astype(np.int64) for at in (0, 3, 6))
+    year = 2000 + year if layout.year_digits == 2 else year * 100 + _pairs(more)[:, 0]
+    good &= also_good & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     good &= day <= DAYS_OF_MONTH[np.clip(month, 1, 12)] + (leap & (month == FEBRUARY))
     return np.repeat(year * 10_000 + month * 100 + day, times), np.repeat(good, times)
 
 
-def _time(window: Bytes) -> tuple[Integers, Flags]:
-    """Each row's second of the day, and whether it is written as HH:MM:SS."""
-    hour, good_hour = _number(window[:, 0:2])
-    minute, good_minute = _number(window[:, 3:5])
-    second, good_second = _number(window[:, 6:8])
-    good = good_hour & good_minute & good_second & (window[:, 2] == COLON) & (window[:, 5] == COLON)
+def _time(words: Words) -> tuple[Integers, Flags]:
+    """Each word's second of the day, and whether it is written as HH:MM:SS."""
+    digits, good = _like(words, TIME)
+    hour, minute, second = (_pairs(digits)[:, at].astype(np.int64) for at in (0, 3, 6))
     good &= (hour < 24) & (minute < 60) & (second < 60)
     return hour * 3600 + minute * 60 + second, good
 
@@ -390,16 +419,16 @@ def _time(window: Bytes) -> tuple[Integers, Flags]:
 def _padding(readings: _Readings, faults: _Faults, width: int) -> None:
     """Flag lines that hold anything but blanks behind their last counter."""
     line = readings.line
-    begins = readings.starts_of(4) + readings.layout.counter_digits
+    begins = readings.begins[4] + readings.layout.counter_digits
     # Lines of another width than the file's are malformed already, and could be of any length.
     last = readings.last_of_line & faults.good(line) & (readings.ends[line] - readings.starts[line] < width)
     begins, line = begins[last], line[last]
     length = readings.ends[line] - begins
-    widest = int(length.max()) if len(length) else 0
-    if widest > 0:
-        padding = readings.window(begins, widest)
-        blank = _rows((padding == BLANK) | ~_shorter_than(length, widest))
-        faults.add_readings(~blank, line, "something other than blanks behind the last counter")
+    widest = -(-int(length.max(initial=0)) // WORD) * WORD
+    if widest:
+        other = (readings.words(begins, widest // WORD) ^ _word(b" " * WORD)) & _first(length, widest)
+        if other.any():
+            faults.add_readings(other.any(axis=1), line, "something other than blanks behind the last counter")
 
 
 def _count_days(day: Integers, counts: Counter[date]) -> None:
@@ -423,9 +452,9 @@ class _RegisterTracker:
 
     def __init__(self, registers: Registers) -> None:
         self._registers = registers
-        self._held: tuple[npt.NDArray[np.uint8], Integers, Integers, Integers] | None = None
+        self._held: tuple[Words, Integers, Integers, Integers] | None = None
 
-    def add(self, keys: Bytes, moment: Integers, entries: Integers, exits: Integers) -> None:
+    def add(self, keys: Words, moment: Integers, entries: Integers, exits: Integers) -> None:
         if self._held is not None:
             held = self._held
             keys = np.concatenate((held[0], keys))
@@ -433,8 +462,7 @@ class _RegisterTracker:
                 np.concatenate(pair) for pair in zip(held[1:], (moment, entries, exits), strict=True)
             )
         if len(keys):
-            words = keys.view(np.uint64)
-            differ = words[1:] != words[:-1]
+            differ = keys[1:] != keys[:-1]
             new = np.flatnonzero(differ[:, 0] | differ[:, 1] | differ[:, 2] | differ[:, 3]) + 1
             cut = int(new[-1]) if len(new) else 0
             self._count(np.concatenate(([0], new))[:-1], moment[:cut], entries[:cut], exits[:cut])
