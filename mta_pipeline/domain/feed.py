@@ -396,8 +396,9 @@ class _Fetch:
         self._total = int(length) if length.isdecimal() else None
 
     def _empty(self, file: BinaryIO) -> None:
-        file.seek(0)
-        file.truncate()
+        if file.seek(0, os.SEEK_END):
+            # Not where there is nothing: ext4 writes a file that was made empty to the disk as soon as it is closed.
+            file.truncate(0)
         self.size, self.sha256 = 0, hashlib.sha256()
 
     def _take(self, pieces: Iterable[bytes], file: BinaryIO) -> None:
