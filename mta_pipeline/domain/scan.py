@@ -309,22 +309,19 @@ def _read(readings: _Readings, faults: _Faults, result: Scan, tracker: _Register
     """Take the values out of a block's readings, flagging the lines where that fails."""
     layout, line = readings.layout, readings.line
 
-    def number(column: int, width: int, name: str) -> Integers:
-        value, digits = _number(readings.words(readings.begins[column], 2), width)
-        length = readings.lengths[column]
-        padded = readings.last_of_line & (length >= width) if name == "EXITS" else False
-        faults.add_readings(~digits | ((length != width) & ~np.asarray(padded)), line,
-                            f"{name} is not a number of {width} digits")  # fmt: skip
-        return value
-
     day, good_date = _date(readings.words(readings.begins[0], 2), layout)
     good_date &= readings.lengths[0] == layout.date_width
     faults.add_readings(~good_date, line, f"DATE is not written as {layout.reading[0].description.split(', ')[-1]}")
     second, good_time = _time(readings.words(readings.begins[1])[:, 0])
     good_time &= readings.lengths[1] == len(TIME)
     faults.add_readings(~good_time, line, "TIME is not written as HH:MM:SS")
-    entries = number(3, layout.counter_digits, "ENTRIES")
-    exits = number(4, layout.counter_digits, "EXITS")
+    width = layout.counter_digits
+    counters, digits = _number(readings.words(np.concatenate(readings.begins[3:]), 2), width)
+    (entries, exits), (good_entries, good_exits) = counters.reshape(2, -1), digits.reshape(2, -1)
+    good_entries &= readings.lengths[3] == width
+    good_exits &= (readings.lengths[4] == width) | (readings.last_of_line & (readings.lengths[4] >= width))
+    faults.add_readings(~good_entries, line, f"ENTRIES is not a number of {width} digits")
+    faults.add_readings(~good_exits, line, f"EXITS is not a number of {width} digits")
     _padding(readings, faults, result.width)
 
     # A field's key is cut off behind SCP, so that equal turnstiles are equal words.
@@ -346,26 +343,26 @@ def _like(words: Words, pattern: bytes) -> tuple[Words, Flags]:
 
     The bytes of the words returned are the digits' values, and 0 for the rest; the flags tell which words are like it.
     """
-    differences = words ^ _word(pattern)
+    digits = words ^ _word(pattern)
     # In a byte, what is more than 9 (more than 0 where no digit is wanted) makes the highest bit, and carries nothing.
     most = _word(bytes(0x76 if byte == ord("0") else 0x7F for byte in pattern))
     high = _word(b"\x80" * WORD)
-    wrong = ((differences & ~high) + most | differences) & high
-    return differences, wrong == 0
+    wrong = ((digits & ~high) + most | digits) & high
+    return digits, wrong == 0
 
 
 def _word(text: bytes) -> np.uint64:
-    """Eight bytes of text as the word that they are in memory; less is filled up behind."""
-    return np.uint64(int.from_bytes(text.ljust(WORD, b"\0"), "little"))
+    """Eight bytes of text as the word that they are in memory."""
+    return np.uint64(int.from_bytes(text, "little"))
 
 
 def _pairs(digits: Words) -> Bytes:
-    """For words of digits the number that each two neighbours are: shape (len(digits), 7)."""
-    return (digits * np.uint64(10) + (digits >> np.uint64(8))).view(np.uint8).reshape(-1, WORD)[:, :-1]
+    """For words of digits the number that each two neighbours are: shape (len(digits), 8), the last is none."""
+    return (digits * np.uint64(10) + (digits >> np.uint64(8))).view(np.uint8).reshape(-1, WORD)
 
 
 def _value(digits: Words) -> Integers:
-    """For words of eight digits the number that they are."""
+    """For words of eight digits the numbers that they are."""
     value = digits
     for bits in (8, 16, 32):  # digits to pairs, those to fours, those to eights
         half = np.uint64(sum(((1 << bits) - 1) << place for place in range(0, 64, 2 * bits)))
@@ -374,12 +371,14 @@ def _value(digits: Words) -> Integers:
 
 
 def _number(words: Words, width: int) -> tuple[Integers, Flags]:
-    """The value of each row's first `width` bytes, 8 to 16, and whether they are digits only."""
-    more = width - WORD
-    first, good = _like(words[:, 0], b"0" * WORD)
-    # Those behind the first word, pushed to the end of the second; before them stand zeros, as in a number.
-    digits, also_good = _like(words[:, 1] << np.uint64(8 * (WORD - more)), bytes(WORD - more) + b"0" * more)
-    return _value(first) * 10**more + _value(digits), good & also_good
+    """The value of each row's first `width` bytes, 8 to 16, and whether they are digits only; two words a row."""
+    first, second = words.T
+    others = 2 * WORD - width  # bytes of the second word that are others: pushed out by zeros before it
+    second = second << np.uint64(8 * others) | _word((b"0" * others).ljust(WORD, b"\0"))
+    # All at once: many operations on few numbers have threads wait for each other.
+    digits, good = _like(np.concatenate((first, second)), b"0" * WORD)
+    high, low = _value(digits).reshape(2, -1)
+    return high * 10 ** (width - WORD) + low, good.reshape(2, -1).all(axis=0)
 
 
 def _first(lengths: Integers, most: int) -> Words:
@@ -396,10 +395,9 @@ def _date(words: Words, layout: Layout) -> tuple[Integers, Flags]:
     changes = (words[1:, 0] != words[:-1, 0]) | (words[1:, 1] != words[:-1, 1])
     first = np.concatenate(([0], np.flatnonzero(changes) + 1))
     times = np.diff(np.append(first, len(words)))
-    words = words[first]
-    pattern = layout.date_pattern.encode()
-    digits, good = _like(words[:, 0], pattern[:WORD])
-    more, also_good = _like(words[:, 1], pattern[WORD:].ljust(WORD, b"\0"))
+    pattern = layout.date_pattern.encode().ljust(2 * WORD, b"\0")
+    digits, good = _like(words[first, 0], pattern[:WORD])
+    more, also_good = _like(words[first, 1], pattern[WORD:])
     month, day, year = (_pairs(digits)[:, at].astype(np.int64) for at in (0, 3, 6))
     year = 2000 + year if layout.year_digits == 2 else year * 100 + _pairs(more)[:, 0]
     good &= also_good & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
