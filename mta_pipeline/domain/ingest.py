@@ -7,6 +7,7 @@ A week that is stopped has no outcome: the lake is as it was, and what has come 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 #: cores more than this disturb each other (three: a tenth slower) and cost 10 MB each; and over a line that
 #: is far away two keep it full.
 WORKERS = 2
+SWEEP_EVERY = 8  #: weeks between two sweeps of staging; to look at its files for each week takes a tenth of the time
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,16 @@ class Ingest:
         When the consumer leaves early, weeks under way are stopped and the others do not begin. Raises
         `Stopped` where somebody else has set `stop`.
         """
+        number = itertools.count()
+
+        def way(week: Week) -> Outcome:
+            if next(number) % SWEEP_EVERY == 0:
+                self._make_room()
+            return self.week(week, fetch, publish)
+
         return side_by_side(
             weeks,
-            lambda week: self.week(week, fetch, publish),
+            way,
             lambda week, fault: Outcome(week, surprise=fault),
             workers,
             self.stop,
@@ -107,7 +116,6 @@ class Ingest:
         Raises `Stopped` soon after `stop` is set.
         """
         outcome = Outcome(week)
-        self._make_room()
         with failing(FILE_FETCHED, outcome), self.staging.claim(week, self.stop) as staged:
             over = None
             if publish:

@@ -420,8 +420,9 @@ def _padding(readings: _Readings, faults: _Faults, width: int) -> None:
     begins = readings.begins[4] + readings.layout.counter_digits
     # Lines of another width than the file's are malformed already, and could be of any length.
     last = readings.last_of_line & faults.good(line) & (readings.ends[line] - readings.starts[line] < width)
-    begins, line = begins[last], line[last]
     length = readings.ends[line] - begins
+    last &= length > 0
+    begins, line, length = begins[last], line[last], length[last]
     widest = -(-int(length.max(initial=0)) // WORD) * WORD
     if widest:
         other = (readings.words(begins, widest // WORD) ^ _word(b" " * WORD)) & _first(length, widest)

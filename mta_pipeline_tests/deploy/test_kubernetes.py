@@ -26,7 +26,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._serdes import ConfigurableClassData
 from kubernetes.client import ApiClient, V1Job
 
-from mta_pipeline.domain.ingest import WORKERS
+from mta_pipeline.domain.ingest import SWEEP_EVERY, WORKERS
 from mta_pipeline.domain.settings import Settings
 from mta_pipeline.domain.staging import KEEP_BYTES
 from mta_pipeline_tests.deploy import chart
@@ -197,7 +197,7 @@ def test_a_run_that_dies_is_started_again_by_dagster_alone_and_waited_for_by_nod
 def test_staging_holds_what_is_kept_and_the_weeks_that_arrive(pod: dict[str, Any], container: dict[str, Any]) -> None:
     sizes = {volume["name"]: size(volume["emptyDir"]["sizeLimit"]) for volume in pod["volumes"] if "emptyDir" in volume}
     kinds = ("good", "rejected")
-    assert sizes["staging"] >= len(kinds) * KEEP_BYTES + 2 * WORKERS * A_FULL_WEEK
+    assert sizes["staging"] >= len(kinds) * KEEP_BYTES + (SWEEP_EVERY + 2 * WORKERS) * A_FULL_WEEK
     for bound in ("requests", "limits"):
         assert size(container["resources"][bound]["ephemeral-storage"]) >= sum(sizes.values())
     [mount] = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "staging"]
