@@ -33,7 +33,7 @@ from mta_pipeline.orchestration.io_managers import LakeIOManager
 from mta_pipeline.orchestration.jobs import INGEST_JOB
 
 #: Weeks in a run. They follow each other here, unlike the daemon's: nothing is fetched for half a second between two.
-WEEKS_PER_RUN = 156
+WEEKS_PER_RUN = 104
 INTERRUPTED = dg.DagsterExecutionInterruptedError.__name__
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

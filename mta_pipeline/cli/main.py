@@ -54,7 +54,7 @@ def main() -> None:
 @click.argument("first", metavar="FIRST")
 @click.argument("last", metavar="[LAST]", required=False)
 @click.option("--only-missing", is_flag=True, help="Skip weeks whose object is in the lake already.")
-@click.option("--weeks-per-run", type=click.IntRange(min=1), help="Weeks in one Dagster run. [default: 156]")
+@click.option("--weeks-per-run", type=click.IntRange(min=1), help="Weeks in one Dagster run. [default: 104]")
 @VERBOSE
 def backfill(first: str, last: str | None, only_missing: bool, weeks_per_run: int | None, verbose: bool) -> None:
     """Fetch, audit and publish the weeks from FIRST to LAST (default: FIRST alone).
