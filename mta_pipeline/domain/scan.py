@@ -2,7 +2,7 @@
 
 The file is read in blocks of whole lines, each looked at as an array of bytes: where the line ends
 and commas are tells where every field is, in both layouts, so that a full week (33 MB, 250,000
-rows) takes a tenth of a second and a few megabytes, whatever the file's size. Figures come out as
+rows) takes 0.06 s and a few megabytes, whatever the file's size. Figures come out as
 a `Scan`; `audit` says what they mean.
 """
 
@@ -178,7 +178,7 @@ def _look_at(block: Block, result: Scan, tracker: _RegisterTracker, preview: int
     """Add one block of whole lines to `result`."""
     padded = block.padded
     data = padded[: block.size]
-    controls = np.count_nonzero(data < BLANK)
+    controls = int(np.count_nonzero(data < BLANK))
     ends = _line_ends(data, result.width, controls)
     starts = np.concatenate(([0], ends[:-1] + 1))
     if len(result.head) < preview:
@@ -295,7 +295,9 @@ class _Readings:
         self.begins = [self.commas[comma + column] + 1 for column in range(of_reading)]
         after = self.commas[np.minimum(comma + of_reading, len(self.commas) - 1)]
         last = np.where(self.last_of_line, self.ends[self.line], after)
-        self.lengths = [end - begin for begin, end in zip(self.begins, [*(b - 1 for b in self.begins[1:]), last], strict=True)]
+        self.lengths = [
+            end - begin for begin, end in zip(self.begins, [*(b - 1 for b in self.begins[1:]), last], strict=True)
+        ]
 
     def words(self, at: Integers, number: int = 1) -> Words:
         """So many words of the block's text from each position of `at`: shape (len(at), number)."""
@@ -353,12 +355,14 @@ def _like(words: Words, pattern: bytes) -> tuple[Words, Flags]:
 
 def _word(text: bytes) -> np.uint64:
     """Eight bytes of text as the word that they are in memory."""
-    return np.uint64(int.from_bytes(text, "little"))
+    word: np.uint64 = np.uint64(int.from_bytes(text, "little"))
+    return word
 
 
 def _pairs(digits: Words) -> Bytes:
     """For words of digits the number that each two neighbours are: shape (len(digits), 8), the last is none."""
-    return (digits * np.uint64(10) + (digits >> np.uint64(8))).view(np.uint8).reshape(-1, WORD)
+    pairs: Words = digits * np.uint64(10) + (digits >> np.uint64(8))
+    return pairs.view(np.uint8).reshape(-1, WORD)
 
 
 def _value(digits: Words) -> Integers:
@@ -377,8 +381,8 @@ def _number(words: Words, width: int) -> tuple[Integers, Flags]:
     second = second << np.uint64(8 * others) | _word((b"0" * others).ljust(WORD, b"\0"))
     # All at once: many operations on few numbers have threads wait for each other.
     digits, good = _like(np.concatenate((first, second)), b"0" * WORD)
-    high, low = _value(digits).reshape(2, -1)
-    return high * 10 ** (width - WORD) + low, good.reshape(2, -1).all(axis=0)
+    high, low = np.split(_value(digits), 2)
+    return high * 10 ** (width - WORD) + low, np.logical_and(*np.split(good, 2))
 
 
 def _first(lengths: Integers, most: int) -> Words:
@@ -427,7 +431,9 @@ def _padding(readings: _Readings, faults: _Faults, width: int) -> None:
     if widest:
         other = (readings.words(begins, widest // WORD) ^ _word(b" " * WORD)) & _first(length, widest)
         if other.any():
-            faults.add_readings(other.any(axis=1), line, "something other than blanks behind the last counter")
+            faults.add_readings(
+                np.asarray(other.any(axis=1)), line, "something other than blanks behind the last counter"
+            )
 
 
 def _count_days(day: Integers, counts: Counter[date]) -> None:
