@@ -312,6 +312,15 @@ def test_the_scan_of_a_damaged_file_agrees_with_a_naive_count(
 
 
 @pytest.mark.parametrize("week", [WEEK, LEGACY_WEEK], ids=["current", "legacy"])
+def test_every_byte_in_every_place_of_a_line_is_judged_as_by_a_naive_count(week: Week) -> None:
+    file = valid_file(week, regular_turnstiles(week, 1))
+    *above, line = file.splitlines(keepends=True)[:2]
+    damaged = [line[:at] + bytes([byte]) + line[at + 1 :] for at in range(len(line)) for byte in range(256)]
+    data = b"".join([*above, line, *damaged])
+    assert_agree(scanned(data), naive(data, week is LEGACY_WEEK))
+
+
+@pytest.mark.parametrize("week", [WEEK, LEGACY_WEEK], ids=["current", "legacy"])
 def test_a_file_of_more_than_one_block_is_counted_whole(week: Week) -> None:
     turnstiles = regular_turnstiles(week, 250)
     data = valid_file(week, turnstiles)

@@ -34,6 +34,21 @@ def test_loading_brings_no_warning_and_none_of_the_heavy_libraries() -> None:
     assert "mta_pipeline" not in done.stderr
 
 
+def test_a_bucket_brings_none_of_the_heavy_libraries() -> None:
+    code = (
+        "import sys\n"
+        "from mta_pipeline.orchestration.io_managers import LakeIOManager\n"
+        "LakeIOManager(url='gs://lake').store()\n"
+        "heavy = {'pandas', 'pyarrow', 'google.cloud.bigquery'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    nobody = {**os.environ, "STORAGE_EMULATOR_HOST": "http://localhost:9", "GOOGLE_CLOUD_PROJECT": "test"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=nobody, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "module", sorted((PROJECT / "mta_pipeline" / "domain").glob("*.py")), ids=lambda path: path.name
 )
