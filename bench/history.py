@@ -201,7 +201,7 @@ def show(way: Way, size: float) -> None:
 
 
 def flatness(way: Way) -> None:
-    """How the pace of a layout's runs changes from the first two (of less than four: one) to the last; and what is stored.
+    """How the pace of a layout's runs changes from the first to the last, two or else one; and what is stored.
 
     Two runs of the daemon are a hundred weeks, two of the command two hundred. A run's pace is taken between its
     first week and its last; what starts cost is in the table.
